@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -175,5 +176,97 @@ func TestAnAccountIsNotLookedForWithoutEnd(t *testing.T) {
 			t.Errorf("%d were read: %v", read, e)
 		}
 		store.read.Store(nil)
+	})
+}
+
+// The listings name the account of each credential: the person, by what they typed or what the ID token says, or the
+// client. A credential is read for that once, also by a groatd that was started again, and not while the store fails.
+func TestListingsNameTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const out = "out"
+		store := &faultyStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, sandbox.Options{}, store)
+		client := h.HTTP
+		person := h.ofDevice("person")
+		person.Scope = "openid email"
+		h.signIn(t, person)
+		h.signIn(t, h.ofDevice("nameless"))
+		h.signIn(t, h.ofMachine("machine"))
+		h.signIn(t, h.ofMachine(out))
+		if err := h.visit(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: out, Yes: true},
+			nil); err != nil {
+			t.Fatal(err)
+		}
+		listed := func() map[string]string {
+			t.Helper()
+			st, err := h.visit(t).Status(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ps, err := h.visit(t).Profiles(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := map[string]string{}
+			for i, p := range st.Profiles {
+				if names[p.Profile] = p.Account; ps.Profiles[i].Account != p.Account {
+					t.Errorf("status and profiles differ: %+v, %+v", p, ps.Profiles[i])
+				}
+			}
+			return names
+		}
+		want := map[string]string{"person": "alice@example.com", "nameless": "", "machine": "machine"}
+		if got := listed(); !maps.Equal(got, want) {
+			t.Errorf("after the sign-ins: %v", got)
+		}
+		h.Close(t.Context())
+		h.restart(t, store, client)
+		reads := 0
+		count := func() { reads++ }
+		store.read.Store(&count)
+		for range 2 {
+			if got := listed(); !maps.Equal(got, want) || reads != len(want) {
+				t.Errorf("after a restart: %v, %d reads", got, reads)
+			}
+		}
+		if got := h.statusOf(t, "person").Account; got != want["person"] || reads != len(want) {
+			t.Errorf("status of one: %q, %d reads", got, reads)
+		}
+
+		h.Close(t.Context())
+		h.restart(t, store, client)
+		const once = accountTime + time.Millisecond
+		slow := func() { time.Sleep(once) } // whatever the deadline is
+		store.read.Store(&slow)
+		began := time.Now()
+		st, err := h.visit(t).Status(t.Context(), "")
+		if took := time.Since(began); err != nil || len(st.Profiles) != len(want) || took != once {
+			t.Errorf("a slow store holds a listing up for %s: %v", took, err)
+		}
+		store.read.Store(nil)
+	})
+}
+
+// A store that fails is asked again after a pause only.
+func TestListingsLeaveAFailingStoreAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &failingStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, sandbox.Options{}, m)
+		client := h.HTTP
+		h.signIn(t, h.ofMachine("machine"))
+		h.Close(t.Context())
+		h.restart(t, m, client)
+		m.err.Store(&keystore.ErrLocked)
+		for _, wait := range []time.Duration{0, accountPause - 2*time.Second} {
+			time.Sleep(wait)
+			if got := h.statusOf(t, "machine").Account; got != "" {
+				t.Errorf("after %s: %q", wait, got)
+			}
+			m.err.Store(nil)
+		}
+		time.Sleep(3 * time.Second)
+		if got := h.statusOf(t, "machine").Account; got != "machine" {
+			t.Errorf("after the pause: %q", got)
+		}
 	})
 }

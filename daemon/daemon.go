@@ -108,7 +108,8 @@ func New(o Options) (*Daemon, error) {
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		unlocks: throttle.NewUnlock(), started: time.Now(),
 		stores: login.Stores{
-			Kept: keystore.PendingStore{Store: o.Store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}},
+			Kept:   keystore.PendingStore{Store: newAccounts(o.Store)},
+			Memory: keystore.PendingStore{Store: newAccounts(&keystore.Memory{})},
 		},
 		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
@@ -208,6 +209,8 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, removed...)
+	d.stores.Kept.Store.(*accounts).forget(removed...)
+	d.stores.Memory.Store.(*accounts).forget(removed...)
 	for _, name := range removed {
 		d.changed(name)
 	}

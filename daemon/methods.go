@@ -67,6 +67,8 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r profilesPage
 	var err error
+	lookup, done := c.d.accounts()
+	defer done()
 	set := c.d.profiles.Usable()
 	describe := func(name string) protocol.ProfileInfo {
 		p, broken := set.Named(name), set.Broken(name)
@@ -74,6 +76,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 		if p != nil {
 			b, _ := c.d.broker.Status(name)
 			info.Provider, info.Issuer = p.Provider, p.Endpoint.Server().Issuer
+			info.Account = lookup.of(p)
 			info.Resources = append(info.Resources, p.APIs...)
 			info.SessionIdleEndsAt = broker.UnixOf(b.Session.Idle)
 			info.SessionEndsAt = broker.UnixOf(b.Session.Absolute)
@@ -141,18 +144,27 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	if c.d.Place.ID != "" {
 		r.Place = &c.d.Place
 	}
+	lookup, done := c.d.accounts()
+	defer done()
+	var set *profile.Set
+	describe := func(name string) protocol.ProfileStatus {
+		st := c.d.reporter().Named(set, name)
+		if p := set.Named(name); p != nil {
+			st.Account = lookup.of(p)
+		}
+		return st
+	}
 	if sp.Profile != "" {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
 		_, err := c.d.find(sp.Profile)
-		set := c.d.profiles.Snapshot()
+		set = c.d.profiles.Snapshot()
 		if err != nil && !set.Knows(sp.Profile) {
 			return nil, err
 		}
 		r.Network = c.d.networkInStatus()
-		r.Keystore = c.d.keystoreStatus()
-		r.Profiles = []protocol.ProfileStatus{c.d.reporter().Named(set, sp.Profile)}
+		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{describe(sp.Profile)}
 		return r, nil
 	}
 	if sp.After == "" {
@@ -161,10 +173,8 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	set := c.d.profiles.Usable()
-	page.Profiles, page.Next, err = status.Page(set, sp.After, func(name string) protocol.ProfileStatus {
-		return c.d.reporter().Named(set, name)
-	})
+	set = c.d.profiles.Usable()
+	page.Profiles, page.Next, err = status.Page(set, sp.After, describe)
 	return page, err
 }
 

@@ -51,6 +51,9 @@ func TestWhenTheSignInEndsIsShownAndLogged(t *testing.T) {
 			restart()
 		}
 
+		if !h.statusOf(t, "p").SessionEndsSoon {
+			t.Error("status does not say that the end is near")
+		}
 		var list protocol.ProfilesResult
 		if err := h.visit(t).Call(t.Context(), protocol.MethodProfiles, struct{}{}, &list); err != nil {
 			t.Fatal(err)

@@ -46,6 +46,7 @@ var texts = []member[string]{
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
 	{"id_subject", func(i *Item) *string { return &i.IDSubject }},
+	{"account", func(i *Item) *string { return &i.Account }},
 	{"key_ends", func(i *Item) *string { return &i.KeyEnds }},
 }
 

@@ -121,6 +121,7 @@ func TestItemEqual(t *testing.T) {
 		"assertion file": func(i *keystore.Item) { i.AssertionFile = "/x" },
 		"refresh auth":   func(i *keystore.Item) { i.RefreshAuth = "x" },
 		"audience":       func(i *keystore.Item) { i.AssertionAudience = "x" },
+		"account":        func(i *keystore.Item) { i.Account = "x" },
 		"id subject":     func(i *keystore.Item) { i.IDSubject = "x" },
 		"subject":        func(i *keystore.Item) { i.Subject = "x" },
 		"certificate":    func(i *keystore.Item) { i.Certificate = "x" },
@@ -150,7 +151,7 @@ func full() keystore.Item {
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
 	i.Username, i.AssertionFile = "bob@example.com", "/run/workload/token"
 	i.RefreshAuth, i.AssertionAudience = "client_secret_post", "https://other.example/token"
-	i.IDSubject = "248289761001"
+	i.IDSubject, i.Account = "248289761001", "alice@example.com"
 	i.KeyEnds = "2026-01-02T03:04:05Z"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"),

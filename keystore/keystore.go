@@ -61,6 +61,9 @@ type Item struct {
 	// IDSubject is the sub of the sign-in's ID token, which a renewal must not change (OpenID Connect Core §12.2).
 	// Empty where there was none.
 	IDSubject string
+	// Account is what that ID token calls the person, for people to read: nothing is decided by it. Empty where it says
+	// nothing.
+	Account string
 	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of
 	// Origins.
 	RevocationEndpoint string

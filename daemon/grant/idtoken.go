@@ -29,6 +29,8 @@ type IDToken struct {
 	Lifetime time.Duration
 	// Subject is its sub, which a renewal must not change (§12.2).
 	Subject string
+	// Account is what it calls the person, for people to read: nothing is decided by it.
+	Account string
 	// Flaw says why it is never handed out, as a predicate of the answer that brought it; empty where its claims are
 	// right.
 	Flaw string
@@ -76,6 +78,7 @@ func (e *Endpoint) parseIDToken(body object, item keystore.Item, sent clock.Inst
 		return i
 	}
 	i.Subject, _ = claims.text("sub")
+	i.Account = account(claims)
 	if !isIDType(i.Text.Reveal()) {
 		i.Flaw = "holds a JWT of another type than an ID token's"
 		return i
@@ -87,6 +90,17 @@ func (e *Endpoint) parseIDToken(body object, item keystore.Item, sent clock.Inst
 		i.Flaw = i.verifySecret(item.ClientSecret)
 	}
 	return i
+}
+
+// account is the first claim that a person is known by to others (OpenID Connect Core §5.1), where there is one of a
+// reasonable length: an address has 254 characters at most (RFC 5321, erratum 1690).
+func account(claims object) string {
+	for _, name := range []string{"email", "preferred_username"} {
+		if text, ok := claims.text(name); ok && text != "" && len(text) < 256 {
+			return text
+		}
+	}
+	return ""
 }
 
 // claimTypes are the types of the claims that groat looks at (RFC 7519 §4.1, OpenID Connect Core §2).

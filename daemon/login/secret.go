@@ -334,7 +334,7 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	}
 	item.RefreshToken = s.Refresh
 	if id := s.Token.ID; id != nil && id.Flaw == "" {
-		item.IDSubject = id.Subject
+		item.IDSubject, item.Account = id.Subject, id.Account
 	}
 	switch {
 	case l.endpoint.Keep(&item, s):

@@ -12,7 +12,7 @@ import (
 
 // healthFor is how long the result of a check of the keychain is used again, so that a watched status does not
 // keep the bus busy.
-const healthFor = 2 * time.Second
+const healthFor = time.Second
 
 // Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at
 // most [keychain.Limit].
