@@ -273,24 +273,43 @@ func (d *Daemon) Responds(within time.Duration) bool {
 // A sealed store that a person has unlocked is locked again after the hand-over, as after each start. That does not
 // count as a loss: cached tokens are served meanwhile.
 func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
-	end := fmt.Sprintf("kill %d", os.Getpid())
+	use := ""
+	if d.profiles.Snapshot().Known() > 0 {
+		use = d.Keystore.Status(ctx).Use
+	}
+	unsaved := d.unsaved(use)
+	if len(unsaved) == 1 && d.stores.Kept.HasPending() {
+		d.stores.Kept.RetryAll(ctx, false)
+		unsaved = d.unsaved("")
+	}
+	if len(unsaved) == 0 {
+		return nil
+	}
+	return &handover.Refusal{Message: unsaved[0], Hint: fmt.Sprintf("kill %d", os.Getpid())}
+}
+
+// maxNamed bounds how many profiles one sentence names.
+const maxNamed = 10
+
+// unsaved returns what would be lost if the daemon ended now, in sentences about it. use is the keystore's.
+func (d *Daemon) unsaved(use string) (all []string) {
 	if d.logins.Running() > 0 {
-		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
+		all = append(all, "a sign-in is under way there")
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
-		message := "it keeps profiles in memory only: " + strings.Join(ephemeral, ", ")
-		return &handover.Refusal{Message: message, Hint: end}
+		named := strings.Join(ephemeral[:min(len(ephemeral), maxNamed)], ", ")
+		if more := len(ephemeral) - maxNamed; more > 0 {
+			named += fmt.Sprintf(" and %d more", more)
+		}
+		all = append(all, "it keeps profiles in memory only: "+named)
 	}
-	if d.profiles.Snapshot().Known() > 0 && d.Keystore.Status(ctx).Use == "memory" {
-		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
+	if d.profiles.Snapshot().Known() > 0 && use == "memory" {
+		all = append(all, "it keeps credentials in memory only")
 	}
 	if d.stores.Kept.HasPending() {
-		d.stores.Kept.RetryAll(ctx, false)
+		all = append(all, "it holds a credential that the keystore could not take yet")
 	}
-	if d.stores.Kept.HasPending() {
-		return &handover.Refusal{Message: "it holds a credential that the keystore could not take yet", Hint: end}
-	}
-	return nil
+	return all
 }
 
 // Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has

@@ -170,6 +170,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	if sp.After == "" {
 		r.Keystore = c.d.keystoreStatus()
 		r.Network = c.d.networkInStatus()
+		r.Unsaved = c.d.unsaved(r.Keystore.Use)
 	}
 	page := statusPage{StatusResult: r}
 	var err error

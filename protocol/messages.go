@@ -27,11 +27,13 @@ type StatusResult struct {
 	StartedAt int64  `json:"started_at"` // Unix seconds
 	Socket    string `json:"socket"`
 	// Place is what the daemon works with; nil if it was not told.
-	Place    *PlaceStatus    `json:"place,omitempty"`
-	Keystore KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
-	Network  *NetworkResult  `json:"network,omitempty"` // on the first page only
-	Profiles []ProfileStatus `json:"profiles"`          // sorted by name
-	Next     string          `json:"next,omitempty"`    // the After of the next page; empty on the last
+	Place    *PlaceStatus   `json:"place,omitempty"`
+	Keystore KeystoreResult `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Network  *NetworkResult `json:"network,omitempty"` // on the first page only
+	// Unsaved says, in sentences about the daemon, what would be lost if it ended now; on the first page only.
+	Unsaved  []string        `json:"unsaved,omitempty"`
+	Profiles []ProfileStatus `json:"profiles"`       // sorted by name
+	Next     string          `json:"next,omitempty"` // the After of the next page; empty on the last
 }
 
 // PlaceStatus is a place as [StatusResult] has it.

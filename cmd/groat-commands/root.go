@@ -22,7 +22,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// Whatever fails before this hook is about how the command was called.
-		PersistentPreRun:  func(*cobra.Command, []string) { running = true },
+		PersistentPreRun:  func(cmd *cobra.Command, _ []string) { running, a.path = true, cmd.CommandPath() },
 		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.showWarnings(cmd) },
 	}
 	root.DisableSuggestions = true // tui.go words the suggestion
@@ -32,8 +32,8 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
-		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.setupCommand(),
-		a.helperCommand(), a.completionCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
+		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

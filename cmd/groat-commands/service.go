@@ -23,23 +23,41 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// unit is a file of a service manager.
-type unit struct{ path, text string }
+// unitFile is a file of a service manager.
+type unitFile struct{ path, text string }
 
 func (a *app) serviceCommand() *cobra.Command {
-	cmd := command("service install|uninstall", helpService, cobra.NoArgs,
+	cmd := command("service install|uninstall|start|stop|restart|status|logs", helpService, cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
-	var dry bool
+	var dry, json bool
+	var f stopFlags
+	var of logFlags
 	install := command("install [flags]", helpServiceInstall, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return a.installService(cmd.Context(), dry)
 	})
 	uninstall := command("uninstall [flags]", helpServiceUninstall, cobra.NoArgs, func(*cobra.Command, []string) error {
 		return a.uninstallService(dry)
 	})
-	for _, c := range []*cobra.Command{install, uninstall} {
+	start := command("start [flags]", helpServiceStart, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		return a.withService("start", func(s *service) error { return a.startService(cmd.Context(), s, dry) })
+	})
+	stop := command("stop [flags]", helpServiceStop, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		return a.withService("stop", func(s *service) error { return a.stopService(cmd.Context(), s, &f) })
+	})
+	restart := command("restart [flags]", helpServiceRestart, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		return a.withService("restart", func(s *service) error { return a.restartService(cmd.Context(), s, &f) })
+	})
+	status := command("status [flags]", helpServiceStatus, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		return a.withService("status", func(s *service) error { return a.serviceStatus(cmd.Context(), s, json) })
+	})
+	logs := command("logs [flags]", helpServiceLogs, cobra.NoArgs, func(*cobra.Command, []string) error {
+		return a.withService("logs", func(*service) error { return a.journal(&of) })
+	})
+	for _, c := range []*cobra.Command{install, uninstall, start} {
 		c.Flags().BoolVar(&dry, "dry-run", false, flagDryRunService)
 	}
-	cmd.AddCommand(install, uninstall)
+	status.Flags().BoolVar(&json, "json", false, flagJSON)
+	cmd.AddCommand(install, uninstall, start, f.add(stop), f.add(restart), status, of.add(logs))
 	return cmd
 }
 
@@ -66,7 +84,7 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 	if dry {
 		return a.write(textServicePlan(units, commands))
 	}
-	if err := a.findUserManager(); err != nil { // nothing is written where there is none
+	if err := a.findUserManager("install"); err != nil { // nothing is written where there is none
 		return err
 	}
 	for _, u := range units {
@@ -75,18 +93,28 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 		}
 	}
 	for _, args := range commands {
-		if err := a.systemctl(args...); err != nil {
+		if _, err := a.systemctl(args...); err != nil {
 			return err
 		}
 	}
-	var status protocol.StatusResult
-	if err := a.call(ctx, providerTime, protocol.MethodStatus, struct{}{}, &status); err != nil {
+	status, err := a.serviceAnswers(ctx, r)
+	if err != nil {
 		return err
 	}
-	if h, ok := r.Holder(); ok && h.PID != status.PID && status.Keystore.State == "unavailable" {
-		return errNotHandedOver(status.Keystore.Message)
+	return a.write(textServiceInstalled(program, status))
+}
+
+// serviceAnswers returns the status of the service, which it starts by a connection. That another groatd has not handed
+// over to it is an error.
+func (a *app) serviceAnswers(ctx context.Context, r *frame.Route) (*protocol.StatusResult, error) {
+	var status protocol.StatusResult
+	if err := a.call(ctx, providerTime, protocol.MethodStatus, struct{}{}, &status); err != nil {
+		return nil, err
 	}
-	return a.write(textServiceInstalled(program, &status))
+	if h, ok := r.Holder(); ok && h.PID != status.PID && status.Keystore.State == "unavailable" {
+		return nil, errNotHandedOver(status.Keystore.Message)
+	}
+	return &status, nil
 }
 
 // uninstallService undoes what installService has done.
@@ -106,19 +134,19 @@ func (a *app) uninstallService(dry bool) error {
 	if dry {
 		return a.write(textServiceRemoval(ours, [][]string{disable, {"daemon-reload"}}))
 	}
-	disabled := a.systemctl(disable...)
+	_, disabled := a.systemctl(disable...)
 	for _, u := range ours {
 		if err := os.Remove(u.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return errUnitWrite(u.path, err)
 		}
 	}
 	if disabled != nil {
-		if err := a.findUserManager(); err != nil {
+		if err := a.findUserManager("uninstall"); err != nil {
 			return err
 		}
 		return disabled
 	}
-	if err := a.systemctl("daemon-reload"); err != nil {
+	if _, err := a.systemctl("daemon-reload"); err != nil {
 		return err
 	}
 	return a.write(textServiceRemoved())
@@ -126,7 +154,7 @@ func (a *app) uninstallService(dry bool) error {
 
 // serviceUnits returns where this user's service manager reads the units of groatd's service and socket, without their
 // text. The service is for the usual place only; the hint of the error is "groat service" with verb.
-func (a *app) serviceUnits(verb string) (*frame.Route, []unit, error) {
+func (a *app) serviceUnits(verb string) (*frame.Route, []unitFile, error) {
 	r, err := a.route()
 	if err != nil {
 		return r, nil, report.NoRoute(err)
@@ -138,7 +166,7 @@ func (a *app) serviceUnits(verb string) (*frame.Route, []unit, error) {
 		return r, nil, errServicePlace(a.otherPlace(r.Place), verb)
 	}
 	dir := filepath.Join(r.Place.Home, ".config", "systemd", "user")
-	units := []unit{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}
+	units := []unitFile{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}
 	return r, units, nil
 }
 
@@ -157,7 +185,7 @@ func (a *app) otherPlace(now *frame.Place) (args []string) {
 }
 
 // ownUnits returns those of the units that are there. One that groat did not write is an error.
-func ownUnits(units []unit) (there []unit, err error) {
+func ownUnits(units []unitFile) (there []unitFile, err error) {
 	for _, u := range units {
 		info, err := os.Lstat(u.path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -179,7 +207,7 @@ func ownUnits(units []unit) (there []unit, err error) {
 }
 
 // writeUnit replaces a unit as a whole.
-func writeUnit(u unit) error {
+func writeUnit(u unitFile) error {
 	dir := filepath.Dir(u.path)
 	// The unit is a program that runs at each sign-in: no other user may be able to put another one in its place.
 	if err := ownpath.System().MayMakeIn(dir); err != nil {
@@ -215,58 +243,68 @@ func nameOnPath(program, path string) string {
 	return program
 }
 
-// systemctlTime is how long systemctl may take.
-const systemctlTime = 30 * time.Second
+// systemctlTime is how long systemctl may take: the unit gives a groatd that ends 30 s.
+const systemctlTime = 40 * time.Second
 
-// findUserManager returns an error where no systemd user manager answers, as for root or after su.
-func (a *app) findUserManager() error {
-	err := a.systemctl("show", "--property=Version")
+// findUserManager returns an error where no systemd user manager answers, as for root or after su. Its hint is for a
+// verb of "groat service".
+func (a *app) findUserManager(verb string) error {
+	_, err := a.systemctl("show", "--property=Version")
 	if f, ok := errors.AsType[*report.Failure](err); ok && f.Cause != nil {
-		return errNoUserManager(f.Cause)
+		return errNoUserManager(f.Cause, verb)
 	}
 	return err
 }
 
-// systemctl runs "systemctl --user" with args. The error has what it said.
-func (a *app) systemctl(args ...string) error {
+// maxSaid bounds what is read of systemctl.
+const maxSaid = 16 << 10
+
+// systemctl runs "systemctl --user" with args, and returns what it said. The error has that too.
+func (a *app) systemctl(args ...string) (string, error) {
 	args = append([]string{"systemctl", "--user"}, args...)
+	failed := func(said string) error { return errSystemctl(args, said) }
 	program := autostart.OnPath(a.getenv("PATH"), args[0])
 	if program == "" {
-		return errNoServiceManager()
+		return "", errNoServiceManager()
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
-		return errSystemctl(args, err.Error())
+		return "", failed(err.Error())
 	}
 	defer null.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
-		return errSystemctl(args, err.Error())
+		return "", failed(err.Error())
 	}
 	defer r.Close()
+	p, err := os.StartProcess(program, args, &os.ProcAttr{Env: a.managerEnv(), Files: []*os.File{null, w, w}})
+	w.Close()
+	if err != nil {
+		return "", failed(err.Error())
+	}
+	end := time.AfterFunc(systemctlTime, func() { p.Kill() })
+	defer end.Stop()
+	r.SetReadDeadline(time.Now().Add(systemctlTime)) // a program that systemctl has started may hold the other end
+	said, _ := io.ReadAll(io.LimitReader(r, maxSaid))
+	io.Copy(io.Discard, r)
+	state, err := p.Wait()
+	switch {
+	case err != nil:
+		return "", failed(err.Error())
+	case !state.Success():
+		return "", failed(string(said))
+	}
+	return string(said), nil
+}
+
+// managerEnv is the environment for a program that speaks to the user manager.
+func (a *app) managerEnv() []string {
 	env := os.Environ()
 	run := "/run/user/" + strconv.Itoa(os.Geteuid())
 	if a.getenv("XDG_RUNTIME_DIR") == "" && isDir(run) { // as after su
 		env = append(env, "XDG_RUNTIME_DIR="+run)
 	}
-	p, err := os.StartProcess(program, args, &os.ProcAttr{Env: env, Files: []*os.File{null, w, w}})
-	w.Close()
-	if err != nil {
-		return errSystemctl(args, err.Error())
-	}
-	end := time.AfterFunc(systemctlTime, func() { p.Kill() })
-	defer end.Stop()
-	r.SetReadDeadline(time.Now().Add(systemctlTime)) // a program that systemctl has started may hold the other end
-	said, _ := io.ReadAll(io.LimitReader(r, 4<<10))
-	io.Copy(io.Discard, r)
-	state, err := p.Wait()
-	switch {
-	case err != nil:
-		return errSystemctl(args, err.Error())
-	case !state.Success():
-		return errSystemctl(args, string(said))
-	}
-	return nil
+	return env
 }
 
 func isDir(path string) bool {

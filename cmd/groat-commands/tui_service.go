@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	helpService        = help{short: "Have your service manager start groatd"}
+	helpService        = help{short: "Have your service manager start groatd, and look after it"}
 	helpServiceInstall = help{
 		short: "Have your service manager start groatd",
 		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then
@@ -23,6 +23,33 @@ groatd that runs now hands its tokens over.`,
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
 		long:  "Stop the service, and remove the units that groat has written. groat starts groatd by itself again.",
+	}
+	helpServiceStart = help{
+		short: "Start the service",
+		long:  "Start the socket and the service. Neither is changed where both run.",
+	}
+	helpServiceStop = help{
+		short: "End groatd; its socket stays",
+		long: `End groatd and leave its socket: the next program that asks starts it again, which only groat
+service uninstall changes. What groatd keeps in memory only would be lost, and a sign-in that is under
+way: then groat says so and does nothing, unless --force is given.`,
+	}
+	helpServiceRestart = help{
+		short: "End groatd and start the one that is installed",
+		long: `End groatd and start the one that is installed. Programs that ask meanwhile wait at its socket. The
+access tokens are gone with it, so each is asked for again when a program needs it; credentials and
+sign-ins stay. What groatd keeps in memory only would be lost, and a sign-in that is under way: then
+groat says so and does nothing, unless --force is given.`,
+	}
+	helpServiceStatus = help{
+		short: "Show whether the service is installed and runs",
+		long: `Show whether the service is installed and runs, since when, and whether its groatd is older than
+groat. It starts nothing. The exit code is 0 where programs can reach groatd, and 69 where no service is
+installed, where its socket is not active, or where groatd has failed.`,
+	}
+	helpServiceLogs = help{
+		short: "Show what the service has logged",
+		long:  "Show the last lines that groatd has logged to the journal, by journalctl --user.",
 	}
 )
 
@@ -45,9 +72,20 @@ func errNoServiceManager() *report.Failure {
 		Hint:    "groat status"}
 }
 
-func errNoUserManager(said error) *report.Failure {
-	return &report.Failure{Code: report.ExitUnavailable, Hint: "groat status", Cause: said,
+// errNoUserManager takes what systemctl said, and the verb of "groat service".
+func errNoUserManager(said error, verb string) *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: withoutService(verb, "groat status"), Cause: said,
 		Message: "there is no systemd user manager here; groat starts groatd by itself"}
+}
+
+// withoutService returns the command for a groatd that is no service, where there is one for the verb of "groat
+// service".
+func withoutService(verb, otherwise string) string {
+	switch verb {
+	case "stop", "restart", "logs":
+		return "groat " + verb
+	}
+	return otherwise
 }
 
 func errSystemctl(args []string, said string) *report.Failure {
@@ -80,7 +118,7 @@ func errNotHandedOver(why string) *report.Failure {
 }
 
 // textServicePlan shows units and the commands that follow.
-func textServicePlan(units []unit, commands [][]string) []byte {
+func textServicePlan(units []unitFile, commands [][]string) []byte {
 	var b strings.Builder
 	for _, u := range units {
 		fmt.Fprintf(&b, "would write %s:\n\n%s\n", visible.Name(u.path), u.text)
@@ -88,7 +126,7 @@ func textServicePlan(units []unit, commands [][]string) []byte {
 	return append([]byte(b.String()), textCommands(commands)...)
 }
 
-func textServiceRemoval(units []unit, commands [][]string) []byte {
+func textServiceRemoval(units []unitFile, commands [][]string) []byte {
 	out := textCommands(commands[:1])
 	for _, u := range units {
 		out = fmt.Appendf(out, "would remove %s\n", visible.Name(u.path))
@@ -106,10 +144,98 @@ func textCommands(commands [][]string) (out []byte) {
 func textServiceInstalled(program string, s *protocol.StatusResult) []byte {
 	out := fmt.Appendf(nil, "%s is a service of your user manager now (%s, pid %d).\n", visible.Name(program),
 		systemd.SocketName, s.PID)
-	if s.Keystore.State == "locked" {
-		out = fmt.Appendln(out, "The keystore is locked: groat unlock")
+	return append(out, textLockedKeystore(s)...)
+}
+
+func textLockedKeystore(s *protocol.StatusResult) []byte {
+	if s.Keystore.State != "locked" {
+		return nil
+	}
+	return []byte("The keystore is locked: groat unlock\n")
+}
+
+// errNoService takes the verb of "groat service".
+func errNoService(verb string) *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: withoutService(verb, "groat service install"),
+		Message: "no service is installed; groat starts groatd by itself"}
+}
+
+func errMasked() *report.Failure {
+	return &report.Failure{Code: report.ExitConfig, Message: "groatd's units are masked, so nothing was done",
+		Hint: "systemctl --user unmask " + systemd.SocketName + " " + systemd.ServiceName}
+}
+
+// errOthersUnit takes the file of a unit, and the verb of "groat service".
+func errOthersUnit(path, verb string) *report.Failure {
+	f := &report.Failure{Code: report.ExitConfig,
+		Message: visible.Name(path) + " is no unit of groat's, so nothing was done",
+		Hint:    "systemctl --user " + visible.Word(verb) + " " + systemd.ServiceName}
+	if verb == "logs" {
+		f.Hint = "journalctl --user -u " + systemd.ServiceName
+	}
+	return f
+}
+
+func errServiceDown(active string) *report.Failure {
+	f := &report.Failure{Code: report.ExitUnavailable, Message: systemd.SocketName + " is not active",
+		Hint: "groat service start"}
+	if active == "failed" {
+		f.Message, f.Hint = "groatd has failed", "groat service logs"
+	}
+	return f
+}
+
+func errNoJournal() *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: "systemctl --user status " + systemd.ServiceName,
+		Message: "there is no journalctl here, which reads the journal"}
+}
+
+// errJournal takes why journalctl could not be run, or "" where it has said itself what is wrong.
+func errJournal(why string) *report.Failure {
+	f := &report.Failure{Code: report.ExitUnavailable, Message: "journalctl has failed",
+		Hint: "systemctl --user status " + systemd.ServiceName}
+	if why != "" {
+		f.Message = "journalctl cannot be run: " + visible.Text(why)
+	}
+	return f
+}
+
+func textServiceStarted(was bool, s *protocol.StatusResult) []byte {
+	out := fmt.Appendf(nil, "groatd runs (pid %d).\n", s.PID)
+	if was {
+		out = fmt.Appendf(nil, "groatd runs already (pid %d).\n", s.PID)
+	}
+	return append(out, textLockedKeystore(s)...)
+}
+
+func textServiceStopped(pid int) []byte {
+	return fmt.Appendf(nil, "groatd (pid %d) has ended; %s starts it again when a program asks.\n", pid,
+		systemd.SocketName)
+}
+
+// textService shows the service. sub is SubState of groatd.service.
+func textService(v *serviceJSON, sub string) []byte {
+	out := fmt.Appendf(nil, "unit     %s\nsocket   %s\ngroatd   %s (%s)", visible.Name(v.Unit), nameOf(v.Socket),
+		nameOf(v.Service), nameOf(sub))
+	if v.PID > 0 {
+		out = fmt.Appendf(out, ", pid %d", v.PID)
+	}
+	if v.Since != "" {
+		out = fmt.Appendf(out, ", since %s", sentence(v.Since))
+	}
+	out = append(out, '\n')
+	if v.Release != "" {
+		out = fmt.Appendf(out, "release  %s\n", nameOf(v.Release))
+	}
+	if v.Older {
+		out = append(out, textOlder(v.Release)...)
 	}
 	return out
+}
+
+// textOlder says that the groatd that runs is of an older release than this groat.
+func textOlder(of string) string {
+	return fmt.Sprintf("groatd %s runs, groat is %s: groat restart\n", nameOf(of), nameOf(release))
 }
 
 func textServiceRemoved() []byte {

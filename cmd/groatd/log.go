@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
+	"time"
 	"unicode/utf8"
 
 	"go.uber.org/zap"
@@ -46,28 +46,24 @@ func (e lineEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*
 	return encoded, nil
 }
 
-// registerEncoder makes lineEncoder known to zap by the name "line".
-var registerEncoder = sync.OnceValue(func() error {
-	return zap.RegisterEncoder("line", func(c zapcore.EncoderConfig) (zapcore.Encoder, error) {
-		return lineEncoder{zapcore.NewConsoleEncoder(c)}, nil
-	})
-})
-
-// newLogger logs to stderr, without a time where the journal adds its own.
-func newLogger() *zap.Logger {
-	c := zap.NewProductionConfig()
-	c.Encoding = "line"
-	c.DisableCaller, c.DisableStacktrace = true, true
-	c.EncoderConfig.EncodeTime = zapcore.RFC3339TimeEncoder
+// newLogger logs to stderr, without a time where the journal adds its own; or to a file where stderr is /dev/null. The
+// file is nil in the first case.
+func newLogger() (*zap.Logger, *logFile) {
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime = zapcore.RFC3339TimeEncoder
 	if os.Getenv("JOURNAL_STREAM") != "" {
-		c.EncoderConfig.TimeKey = ""
+		c.TimeKey = ""
 	}
-	err := registerEncoder()
-	if err == nil {
-		var log *zap.Logger
-		if log, err = c.Build(); err == nil {
-			return log
-		}
+	stderr := zapcore.Lock(os.Stderr)
+	var to zapcore.WriteSyncer = stderr
+	var file *logFile
+	if discarded(os.Stderr) {
+		file = new(logFile)
+		to = file
 	}
-	panic(err) // a constant configuration
+	core := zapcore.NewCore(lineEncoder{zapcore.NewConsoleEncoder(c)}, to, zapcore.InfoLevel)
+	// Of equal entries within a second the first hundred are logged, and then each hundredth, as in zap's production
+	// configuration.
+	core = zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
+	return zap.New(core, zap.ErrorOutput(stderr)), file
 }

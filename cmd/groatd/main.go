@@ -111,17 +111,30 @@ func run(f flags) error {
 
 // serve runs the daemon until a signal ends it.
 func serve(f flags, where location, dir config.Dir) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-
 	if err := where.checkHome(); err != nil {
 		return err
 	}
 	if err := where.findSockets(f.socket); err != nil {
 		return err
 	}
-	log := newLogger()
+	log, file := newLogger()
 	defer log.Sync()
+	err := work(where, dir, log, file)
+	// Of a hundred that start at once all but one find another groatd, whose log this is.
+	if r, ok := errors.AsType[*refusal](err); file != nil && err != nil && !(ok && r.code == exitCantCreate) {
+		log.Error("cannot go on", zap.Error(err))
+		file.open(where.State)
+	}
+	if err == nil {
+		log.Info("ended")
+	}
+	return err
+}
+
+// work is serve with a log, whose file it opens once it has the lock.
+func work(where location, dir config.Dir, log *zap.Logger, file *logFile) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
 	raiseDescriptors(log)
 	readWithLittleGarbage()
 	st, err := openState(where, log)
@@ -134,6 +147,7 @@ func serve(f flags, where location, dir config.Dir) error {
 	var o *offer
 	if st.lock != nil {
 		directory = where.State
+		file.open(directory)
 		defer st.lock.Close()
 		defer func() { o.give(st.lock) }()
 	}

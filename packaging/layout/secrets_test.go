@@ -194,7 +194,6 @@ func isText(e ast.Expr) bool {
 // mayPanic are the calls of panic, by file, and why what they print is no secret: a panic that nobody recovers prints
 // its value.
 var mayPanic = map[string]string{
-	"cmd/groatd/log.go":             "a constant configuration of the log",
 	"daemon/grant/preset/preset.go": "files that are compiled in",
 	"keystore/sealed/format.go":     "a length",
 	"protocol/jsonrpc/reply.go":     "the type of an answer of our own",

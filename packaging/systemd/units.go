@@ -3,6 +3,7 @@ package systemd
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -48,3 +49,11 @@ func Service(groatd string) (string, bool) {
 
 // Socket returns the text of groatd.socket, written by groat.
 func Socket() string { return Written + dropIn + SocketName + "\n" + socket }
+
+// documentation is a line of the units, as packages and groat install them.
+const documentation = "Documentation=https://github.com/groat-dev/groat"
+
+// Ours reports whether text is that of a unit of groat's: one that groat has written, or that came with a package.
+func Ours(text string) bool {
+	return strings.HasPrefix(text, Written) || slices.Contains(strings.Split(text, "\n"), documentation)
+}

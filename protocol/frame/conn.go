@@ -123,6 +123,16 @@ func checkServer(fd int) error {
 	return nil
 }
 
+// ServerPID returns the id of the process that called listen(2) at the other end, or 0 where that is out of this
+// process's sight.
+func (c *Conn) ServerPID() int {
+	pid, err := serverPID(c.fd)
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
 // At has every further request name the caller's place, so that the groatd of another place refuses it.
 func (c *Conn) At(place Place) { c.place = place.ID() }
 

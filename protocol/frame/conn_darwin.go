@@ -25,3 +25,8 @@ func serverUID(fd int) (int, error) {
 	}
 	return int(cred.Uid), nil
 }
+
+// serverPID returns the process that did so (<sys/un.h>, LOCAL_PEERPID).
+func serverPID(fd int) (int, error) {
+	return unix.GetsockoptInt(fd, unix.SOL_LOCAL, unix.LOCAL_PEERPID)
+}

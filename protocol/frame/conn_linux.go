@@ -15,3 +15,12 @@ func serverUID(fd int) (int, error) {
 	}
 	return int(cred.Uid), nil
 }
+
+// serverPID returns the process that did so, 0 for one of another pid namespace.
+func serverPID(fd int) (int, error) {
+	cred, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	if err != nil {
+		return 0, err
+	}
+	return int(cred.Pid), nil
+}

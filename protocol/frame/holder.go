@@ -15,6 +15,13 @@ import (
 // directory and writes into it who it is.
 const LockFile = "lock"
 
+// LogFile is the name of the file in the state directory into which a daemon logs whose stderr is /dev/null. OlderLog
+// is the ending of the file before it.
+const (
+	LogFile  = "groatd.log"
+	OlderLog = ".1"
+)
+
 // Holder is what the daemon of a state directory writes into its lock: one JSON object, at most [MaxHolder] bytes. It
 // means something only while the lock is held: it stays there when its daemon is killed.
 type Holder struct {

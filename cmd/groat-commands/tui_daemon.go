@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+var (
+	helpStop = help{
+		short: "End groatd",
+		long: `End the groatd that runs. It finishes what it has sent to a provider, and the next command that
+needs it starts it again. What it keeps in memory only would be lost, and a sign-in that is under way:
+then groat says so and does nothing, unless --force is given.
+
+Where groatd is a service, this is "groat service stop".`,
+	}
+	helpRestart = help{
+		short: "Replace the groatd that runs by the one that is installed",
+		long: `End the groatd that runs and start the one that is installed. What it keeps in memory only would
+be lost, and a sign-in that is under way: then groat says so and does nothing, unless --force is given.
+Where none runs, one is started.
+
+Where groatd is a service, this is "groat service restart".`,
+	}
+	helpLogs = help{
+		short: "Show what groatd has logged",
+		long: `Show the last lines that groatd has logged. A groatd that groat has started logs to groatd.log in
+its state directory, and keeps one older file; one that you have started logs where you did.
+
+Where groatd is a service, this is "groat service logs".`,
+		example: `  groat logs -f
+  groat logs -n 20`,
+	}
+)
+
+const (
+	flagForceStop  = "lose what groatd keeps in memory only, and a sign-in that is under way"
+	flagDryRunStop = "show what would be done, and do nothing"
+	flagFollow     = "go on with what is logged from now on"
+	flagLines      = "show the last `number` of lines; 0 shows all"
+)
+
+// errWouldLose takes the command that was typed, without its flags.
+func errWouldLose(s *protocol.StatusResult, command string) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: command + " --force",
+		Message: fmt.Sprintf("groatd (pid %d) would lose what is nowhere else: %s", s.PID,
+			strings.Join(s.Unsaved, "; "))}
+}
+
+func errNotReached(h frame.Holder) *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: "groat status",
+		Message: fmt.Sprintf("groatd (pid %d) runs, and its socket %s cannot be reached", h.PID,
+			visible.Name(h.Socket))}
+}
+
+func errHangs(pid int) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: fmt.Sprintf("kill -KILL %d", pid),
+		Message: fmt.Sprintf("groatd (pid %d) does not answer; what is stored is not lost with it", pid)}
+}
+
+func errNotSeen(pid int) *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: "groat status",
+		Message: fmt.Sprintf("groatd (pid %d) belongs to a service manager or to another container, and is ended there",
+			pid)}
+}
+
+func errNotTold(pid int, cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitUnavailable, Hint: fmt.Sprintf("kill %d", pid), Cause: cause,
+		Message: fmt.Sprintf("groatd (pid %d) cannot be told to end: %v", pid, cause)}
+}
+
+func errNotEnded(pid int) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: fmt.Sprintf("kill -KILL %d", pid),
+		Message: fmt.Sprintf("groatd (pid %d) was told to end, and has not within %v", pid, stopTime)}
+}
+
+func errNoLogPlace() *report.Failure {
+	return &report.Failure{Code: report.ExitConfig, Hint: "HOME=/path/to/home groat logs",
+		Message: "the environment does not say which home directory is yours, so there is no log to find"}
+}
+
+func errLog(path string, cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitConfig, Hint: "ls -ld " + visible.Word(filepath.Dir(path)), Cause: cause,
+		Message: "the log cannot be read: " + visible.Text(cause.Error())}
+}
+
+func textNoLog(path string) string {
+	return fmt.Sprintf("There is no %s: a groatd that groat starts writes it.\n", visible.Name(path))
+}
+
+// textLogLine makes a line of the log safe for a terminal. groatd has made it so, and others may have changed it.
+func textLogLine(line string) string {
+	return visible.WithoutPrefixes(visible.Line(line, maxLogLine))
+}
+
+func textNoneRuns() []byte { return []byte("No groatd runs.\n") }
+
+func textWouldStop(pid int) []byte { return fmt.Appendf(nil, "would end groatd (pid %d)\n", pid) }
+
+// textWouldRestart takes the groatd that runs, or nil.
+func textWouldRestart(d *running) []byte {
+	if d == nil {
+		return []byte("would start groatd\n")
+	}
+	return append(textWouldStop(d.status.PID), "would start groatd\n"...)
+}
+
+func textStopped(pid int) []byte { return fmt.Appendf(nil, "groatd (pid %d) has ended.\n", pid) }
+
+func textRestarted(s *protocol.StatusResult) []byte {
+	out := fmt.Appendf(nil, "groatd %s runs now (pid %d).\n", nameOf(s.Release), s.PID)
+	return append(out, textLockedKeystore(s)...)
+}
