@@ -189,7 +189,7 @@ func TestANamedSocketIsOfAnyPlace(t *testing.T) {
 		served   bool
 	}{{"", true}, {"XDG_CONFIG_HOME", true}, {"GROAT_CONFIG", false}, {"GROAT_STATE_DIR", false}} {
 		w := newRouteEnv(t)
-		w.env["GROAT_SOCKET"] = filepath.Join(w.dir, "named")
+		w.env = map[string]string{"HOME": w.dir, "XDG_RUNTIME_DIR": w.dir, "GROAT_SOCKET": filepath.Join(w.dir, "named")}
 		if c.variable != "" {
 			w.env[c.variable] = filepath.Join(w.dir, "given")
 		}
