@@ -14,24 +14,26 @@ import (
 var (
 	helpStop = help{
 		short: "End groatd",
-		long: `End the groatd that runs. It finishes what it has sent to a provider, and the next command that
-needs it starts it again. What it keeps in memory only would be lost, and a sign-in that is under way:
-then groat says so and does nothing, unless --force is given.
+		long: `End the groatd that runs. It finishes what it has sent to a provider, and the
+next command that needs it starts it again. What it keeps in memory only would
+be lost, and a sign-in that is under way: then groat says so and does nothing,
+unless --force is given.
 
 Where groatd is a service, this is "groat service stop".`,
 	}
 	helpRestart = help{
 		short: "Replace the groatd that runs by the one that is installed",
-		long: `End the groatd that runs and start the one that is installed. What it keeps in memory only would
-be lost, and a sign-in that is under way: then groat says so and does nothing, unless --force is given.
-Where none runs, one is started.
+		long: `End the groatd that runs and start the one that is installed. What it keeps in
+memory only would be lost, and a sign-in that is under way: then groat says so
+and does nothing, unless --force is given. Where none runs, one is started.
 
 Where groatd is a service, this is "groat service restart".`,
 	}
 	helpLogs = help{
 		short: "Show what groatd has logged",
-		long: `Show the last lines that groatd has logged. A groatd that groat has started logs to groatd.log in
-its state directory, and keeps one older file; one that you have started logs where you did.
+		long: `Show the last lines that groatd has logged. A groatd that groat has started logs
+to groatd.log in its state directory, and keeps one older file; one that you
+have started logs where you did.
 
 Where groatd is a service, this is "groat service logs".`,
 		example: `  groat logs -f
