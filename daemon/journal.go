@@ -160,7 +160,7 @@ func (j *journal) compare(name string, b broker.Status, now standing, e, unstore
 	case now == well:
 		delete(j.said, name)
 		j.poke()
-		if b.Err != nil || !b.Held {
+		if b.Err != nil || b.Tokens == 0 {
 			return say // it is gone, or starts anew
 		}
 		return append(say, func() {
@@ -180,10 +180,9 @@ func (j *journal) compare(name string, b broker.Status, now standing, e, unstore
 		j.poke()
 	}
 	last.at = boot
-	if b.RetryIn > 0 {
+	if now == retrying {
 		fields = append(fields, zap.Duration("retry_in", b.RetryIn.Round(time.Second)))
-	}
-	if now != retrying {
+	} else {
 		fields = append(fields, zap.String("next", e.Hint()))
 	}
 	return append(say, func() { log.Warn(line, fields...) })
