@@ -81,7 +81,6 @@ var (
 func TestInstall(t *testing.T) {
 	bin := built(t)
 	for _, tt := range []struct{ prefix, units string }{
-		{"/usr", "/lib"},
 		{"/usr/local", "/lib"},
 		{"/home/alice/.local", "/share"},
 	} {
