@@ -119,7 +119,7 @@ func TestServiceVerbs(t *testing.T) {
 		"stop, a loss": {"service stop", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service stop --force\n"},
 		"stop, a loss wanted": {"stop --force", "active", `"it keeps x"`, 0, stopsService, "has ended"},
-		"restart":             {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711)."},
+		"restart":             {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711);"},
 		"restart, stopped":    {"service restart", "inactive", `"it keeps x"`, 0, restartsService, "runs now"},
 		"restart, a loss": {"restart", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"hint: groat restart --force\n"},

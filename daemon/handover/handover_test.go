@@ -105,16 +105,17 @@ func TestM1LockAndTokens(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if err := errors.Join(h.Accept(), h.Give(lock, want, clock.Now()), lock.Close()); err != nil {
+		if err := errors.Join(h.Accept(), h.Give(lock, nil, want, clock.Now()), lock.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	passed, got, err := s.Take()
+	taken, err := s.Take()
+	passed, got := taken.Lock, taken.Tokens
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%d tokens, %v", len(got), err)
 	}
@@ -227,7 +228,7 @@ func TestM2TheAnswer(t *testing.T) {
 // A successor takes nothing from another process than the one that the lock names, and nothing that is no token.
 func TestM7WhoAnswers(t *testing.T) {
 	socket := holder(t, func(*net.UnixConn) {})
-	if _, err := handover.Ask(socket, os.Getpid()+1, place, false, clock.Now); !errors.Is(err, handover.ErrBroken) {
+	if _, err := handover.Ask(socket, os.Getpid()+1, place, handover.ForService, clock.Now); !errors.Is(err, handover.ErrBroken) {
 		t.Errorf("another process: %v", err)
 	}
 	frame := func(text string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + text }
@@ -278,12 +279,13 @@ func TestM7WhoAnswers(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			passed, tokens, err := s.Take()
+			taken, err := s.Take()
+			passed, tokens := taken.Lock, taken.Tokens
 			if (err != nil) != (test.tokens < 0) || len(tokens) != max(test.tokens, 0) ||
 				(passed == nil) != test.noLock {
 				t.Errorf("%d tokens, the lock %v, %v", len(tokens), passed != nil, err)
@@ -311,18 +313,19 @@ func TestM11TooMuch(t *testing.T) {
 		socket := holder(t, func(c *net.UnixConn) {
 			h, err := handover.Receive(c, place)
 			if err == nil {
-				err = errors.Join(h.Accept(), h.Give(lock, []handover.Token{long, sample(now), wide}, now))
+				err = errors.Join(h.Accept(), h.Give(lock, nil, []handover.Token{long, sample(now), wide}, now))
 			}
 			if err != nil {
 				t.Error(err)
 			}
 		})
-		s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+		s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		passed, tokens, err := s.Take()
+		taken, err := s.Take()
+		passed, tokens := taken.Lock, taken.Tokens
 		if err != nil || len(tokens) != 1 {
 			t.Fatalf("%d tokens, %v", len(tokens), err)
 		}
@@ -348,13 +351,13 @@ func TestM11TooMuch(t *testing.T) {
 				}
 				w.Close()
 			})
-			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if lock, _, err := s.Take(); lock != nil || err == nil {
-				t.Errorf("%v, %v", lock, err)
+			if taken, err := s.Take(); taken.Lock != nil || err == nil {
+				t.Errorf("%v, %v", taken.Lock, err)
 			}
 			r.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if _, err := r.Read(make([]byte, 1)); err != io.EOF {
