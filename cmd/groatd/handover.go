@@ -116,7 +116,9 @@ func (o *offer) answer(c *net.UnixConn) error {
 	}
 	o.successor, o.conn = h, c
 	if h.Restarts() {
-		o.clients.pass()
+		if o.clients.pass() {
+			o.d.IsReplaced()
+		}
 		o.log.Info("another groatd takes this one's place")
 	} else {
 		o.log.Info("a service manager's groatd takes over")

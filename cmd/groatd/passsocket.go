@@ -8,25 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// At a restart the socket stays: its file, and the queue of those who connect. A client that comes while one groatd ends
-// and the next one begins is answered by that.
+// At a restart the socket stays: its file, and the queue of those who connect. A client that comes while one groatd
+// ends and the next one begins is answered by that.
 
 // firstForeign is the first descriptor that is not stdin, stdout or stderr.
 const firstForeign = 3
 
 // pass keeps the socket open beyond [listener.Close], and its files beyond [listener.release], for a successor. Where
-// that is not possible the successor binds a socket of its own.
-func (l *listener) pass() {
+// it reports false the successor binds a socket of its own.
+func (l *listener) pass() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.bound == nil || !l.inPlace() {
-		return
+		return false
 	}
 	onDescriptor(l.socket, func(fd int) {
 		if again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstForeign); err == nil {
 			l.passed = os.NewFile(uintptr(again), l.path)
 		}
 	})
+	return l.passed != nil
 }
 
 // passedOn closes the socket that was kept, and removes its files unless a successor has them.

@@ -213,13 +213,13 @@ func TestM2TheAnswer(t *testing.T) {
 			}
 		}
 	})
-	s, err := handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.Only, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	refuse = true
-	_, err = handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	_, err = handover.Ask(socket, os.Getpid(), place, handover.Only, clock.Now)
 	if why, ok := errors.AsType[*handover.Refusal](err); !ok || *why != *no {
 		t.Errorf("%v", err)
 	}
@@ -331,8 +331,13 @@ func TestM11TooMuch(t *testing.T) {
 		}
 		passed.Close()
 	})
-	for _, n := range []int{0, 2, 3, 200} {
-		t.Run(fmt.Sprintf("M11 %d descriptors", n), func(t *testing.T) {
+	for _, c := range []struct {
+		n int
+		q handover.Question
+	}{{0, handover.ForService}, {2, handover.ForService}, {3, handover.ForService}, {200, handover.ForService},
+		{0, handover.ForRestart}, {3, handover.ForRestart}} {
+		n := c.n
+		t.Run(fmt.Sprintf("M11 %d descriptors for %d", n, c.q), func(t *testing.T) {
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -351,7 +356,7 @@ func TestM11TooMuch(t *testing.T) {
 				}
 				w.Close()
 			})
-			s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
+			s, err := handover.Ask(socket, os.Getpid(), place, c.q, clock.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -364,5 +369,57 @@ func TestM11TooMuch(t *testing.T) {
 				t.Errorf("the other end is still open: %v", err)
 			}
 		})
+	}
+}
+
+// At a restart the clients' socket passes too, and its queue: a client that has connected before is answered after.
+func TestTheSocketPasses(t *testing.T) {
+	lock := lockFile(t)
+	defer lock.Close()
+	clients, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "c"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients.SetUnlinkOnClose(false)
+	early, err := net.Dial("unix", clients.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	socket := holder(t, func(c *net.UnixConn) {
+		h, err := handover.Receive(c, place)
+		if err != nil || !h.Restarts() {
+			t.Error(err)
+			return
+		}
+		f, err := clients.File()
+		if err := errors.Join(err, clients.Close(), h.Accept(), h.Give(lock, f, nil, clock.Now()), f.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.ForRestart, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	taken, err := s.Take()
+	if err != nil || taken.Socket == nil {
+		t.Fatalf("%+v, %v", taken, err)
+	}
+	taken.Lock.Close()
+	l, err := net.FileListener(taken.Socket)
+	taken.Socket.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("x"))
+	c.Close()
+	if got, err := io.ReadAll(early); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

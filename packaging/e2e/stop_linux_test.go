@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
@@ -81,6 +82,14 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	}
 	close(until)
 	callers.Wait()
+	waits := r.underWay(server, sandbox.Fault{Delay: time.Second})
+	asked++
+	r.groat("", "restart")
+	await("ready")
+	if err := waits.Wait(); err != nil {
+		t.Errorf("the request that was under way: %v", err)
+	}
+	first = serving(r.socket())
 	r.vars = []string{"GROAT_NO_AUTOSTART="}
 	if n := server.Count(sandbox.SpatiafiTokenPath); n != asked {
 		t.Errorf("%d token requests", n-asked)
