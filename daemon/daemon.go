@@ -76,6 +76,7 @@ type Daemon struct {
 	stores   login.Stores
 	logins   *login.Logins
 	changes  *watch.Hub
+	journal  *journal
 	exports  *export.Exports
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
@@ -131,7 +132,8 @@ func New(o Options) (*Daemon, error) {
 			zap.String("lost", lost), zap.String("next", "groat login "+name+" --replace"))
 	}
 	d.changes = watch.New(d.lookAt)
-	d.broker.Changed = d.changes.Changed
+	d.journal = newJournal(d)
+	d.broker.Changed = d.changed
 	d.exports = export.New(export.Options{
 		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
 		Now: o.Now, Log: o.Log,
@@ -201,7 +203,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	for name := range changed {
 		if old.Named(name) == nil {
 			d.broker.Restore(name, d.refusals.Remembered(name, now.Named(name).Fingerprint))
-			d.changes.Changed(name)
+			d.changed(name)
 		}
 	}
 	d.refusals.Retain(now.Knows)
@@ -211,12 +213,22 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	d.stores.Kept.Store.(*accounts).forget(removed...)
 	d.stores.Memory.Store.(*accounts).forget(removed...)
 	for _, name := range removed {
-		d.changes.Changed(name)
+		d.changed(name)
 	}
+	d.journal.poke()
 }
 
 // Profiles returns how many profiles there are that can be used.
 func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
+
+// Counts is how many profiles there are, and how many of them cannot be used, if any, for the log.
+func (d *Daemon) Counts() []zap.Field {
+	fields := []zap.Field{zap.Int("profiles", d.Profiles())}
+	if n, _ := d.Broken(); n > 0 {
+		fields = append(fields, zap.Int("unusable", n))
+	}
+	return fields
+}
 
 // Close cancels logins, and waits, as long as ctx allows, for requests to providers that are under way: for tokens, and
 // those of logins that must not be cut off.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -87,6 +89,9 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		c.d.personOpened()
 	}
 	r := c.d.keystoreStatus()
+	if change != nil {
+		c.d.Log.Info("the keystore was changed", zap.String("use", r.Use), zap.String("state", r.State))
+	}
 	if r.Key == "passphrase" {
 		r.Warning = keystore.Weakness(fresh)
 	}
@@ -183,6 +188,7 @@ func unlock(c *conn, params []byte) (any, error) {
 		return nil, c.d.wire(err, "")
 	}
 	c.d.personOpened()
+	c.d.Log.Info("the keystore was unlocked")
 	return c.d.keystoreStatus(), nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -67,7 +69,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	var err error
 	lookup, done := c.d.accounts()
 	defer done()
-	set := c.d.profiles.Snapshot()
+	set := c.d.profiles.Usable()
 	describe := func(name string) protocol.ProfileInfo {
 		p, broken := set.Named(name), set.Broken(name)
 		info := protocol.ProfileInfo{Profile: name, Resources: []string{}}
@@ -172,7 +174,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	set = c.d.profiles.Snapshot()
+	set = c.d.profiles.Usable()
 	page.Profiles, page.Next, err = status.Page(set, sp.After, describe)
 	return page, err
 }
@@ -215,8 +217,10 @@ func whoami(c *conn, params []byte) (any, error) {
 
 func reload(c *conn, _ []byte) (any, error) {
 	if err := c.d.Reload(); err != nil {
+		c.d.Log.Error("the configuration was not reloaded", zap.Error(err))
 		return nil, c.d.wire(err, "")
 	}
+	c.d.Log.Info("the configuration was reloaded", c.d.Counts()...)
 	if n, broken := c.d.Broken(); n > 0 {
 		e := c.d.wire(broken, "")
 		if n > 1 {

@@ -51,7 +51,7 @@ func (a *app) backup(ctx context.Context, params protocol.BackupParams, stdin, j
 	if json {
 		return a.printJSON(result)
 	}
-	return a.write(textBackup(&result))
+	return a.write(textBackup(a.screen(), &result))
 }
 
 // warn says why a passphrase is weak, or is empty.
@@ -107,7 +107,7 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 		}
 	}
 	if !o.json {
-		if err := a.write(textRestorable(&found)); err != nil {
+		if err := a.write(textRestorable(a.screen(), &found)); err != nil {
 			return err
 		}
 	}

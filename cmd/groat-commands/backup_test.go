@@ -15,11 +15,21 @@ import (
 func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
 	item := protocol.BackupItem{Profile: "lab", Server: "auth.example",
 		APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}
+	backup := &protocol.BackupResult{Path: "/b", Profiles: []protocol.BackupItem{item}}
+	restore := &protocol.RestoreResult{Profiles: []protocol.RestoreItem{{BackupItem: item}},
+		LeftOut: []protocol.BackupLeftOut{{Profile: "phone", Reason: "a session belongs to one machine", Hint: "groat login"}}}
+	narrow := screen{width: 50}
 	for what, text := range map[string][]byte{
-		"backup":  textBackup(&protocol.BackupResult{Path: "/b", Profiles: []protocol.BackupItem{item}}),
-		"restore": textRestorable(&protocol.RestoreResult{Profiles: []protocol.RestoreItem{{BackupItem: item}}}),
+		"backup": textBackup(screen{}, backup), "restore": textRestorable(screen{}, restore),
+		"backup, narrow": textBackup(narrow, backup), "restore, narrow": textRestorable(narrow, restore),
 	} {
 		s := string(text)
+		for line := range strings.Lines(s) {
+			if n := columns(strings.TrimSpace(line)); n > narrow.width && strings.HasSuffix(what, "narrow") {
+				t.Errorf("%s has a line of %d columns:\n%s", what, n, s)
+			}
+		}
+		s = strings.ReplaceAll(s, "\n  https", " https")
 		if !strings.Contains(s, "API origins of lab, which get its tokens: https://api.example:443") {
 			t.Errorf("%s does not say it:\n%s", what, s)
 		}

@@ -15,7 +15,8 @@ func (a *app) networkCommand() *cobra.Command {
 	var json bool
 	ask := func(cmd *cobra.Command, params protocol.NetworkParams) error {
 		var result protocol.NetworkResult
-		return show(a, cmd.Context(), answerTime, protocol.MethodNetwork, params, &result, json, textNetwork)
+		return show(a, cmd.Context(), answerTime, protocol.MethodNetwork, params, &result, json,
+			func(r *protocol.NetworkResult) []byte { return textNetwork(a.screen(), r) })
 	}
 	cmd := command("network [flags]", helpNetwork, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return ask(cmd, protocol.NetworkParams{})

@@ -305,11 +305,11 @@ func TestNewPassphraseAtTerminal(t *testing.T) {
 		x.hidden()
 		x.write("correct horse\n")
 		for i, typed := range tt.typed {
-			if i%2 == 1 {
-				x.expect("the two passphrases differ\n")
-				x.expect("New passphrase: ")
+			if times := i/2 + 1; i%2 == 1 { // what was there before is not what is waited for
+				x.expectTimes("the two passphrases differ\n", times)
+				x.expectTimes("New passphrase: ", times+1)
 			} else {
-				x.expect("The same again: ")
+				x.expectTimes("The same again: ", times)
 			}
 			x.hidden()
 			x.write(typed + "\n")

@@ -35,6 +35,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
 		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
+	root.SetUsageFunc(printUsage)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

@@ -232,7 +232,7 @@ func (a *app) listSetups(json bool) error {
 	for _, t := range setup.Tools {
 		list = append(list, toolJSON{t.Name, m.Installed(t), append([]string{}, m.Profiles(t.Name)...)})
 	}
-	return printResult(a, &list, json, textTools)
+	return printResult(a, &list, json, func(list *[]toolJSON) []byte { return textTools(a.screen(), list) })
 }
 
 // tool returns the tool that a person has named, and the machine that it is on.

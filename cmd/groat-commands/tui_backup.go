@@ -69,42 +69,44 @@ func credentialRow(i protocol.BackupItem) []string {
 
 var credentialHead = []string{"PROFILE", "GRANT", "CLIENT", "IS SENT TO", "SERVER"}
 
-func textNotInIt(b *bytes.Buffer, all []protocol.BackupLeftOut) {
+func (s screen) notInIt(b *bytes.Buffer, all []protocol.BackupLeftOut) {
 	if len(all) == 0 {
 		return
 	}
 	b.WriteString("\nnot in it:\n")
 	for _, l := range all {
-		fmt.Fprintf(b, "  %s: %s", clean(l.Profile), clean(l.Reason))
-		if l.Hint != "" {
-			fmt.Fprintf(b, "; there: %s", clean(l.Hint))
+		said := s.words(clean(l.Profile) + ": " + clean(l.Reason))
+		if l.Hint != "" { // a command, which is not broken
+			said[len(said)-1].text += "; there:"
+			said = append(said, piece{text: clean(l.Hint)})
 		}
-		b.WriteByte('\n')
+		b.WriteString("  ")
+		s.flow(b, 2, 4, said)
 	}
 }
 
-func textBackup(r *protocol.BackupResult) []byte {
+func textBackup(s screen, r *protocol.BackupResult) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "written: %s\n\n", clean(r.Path))
 	var rows [][]string
 	for _, i := range r.Profiles {
 		rows = append(rows, credentialRow(i))
 	}
-	b.Write(table(credentialHead, rows))
+	b.Write(s.table(credentialHead, rows))
 	for _, i := range r.Profiles {
-		textAPIsOf(&b, i)
+		s.apisOf(&b, i)
 	}
 	textMore(&b, r.More)
-	textNotInIt(&b, r.LeftOut)
+	s.notInIt(&b, r.LeftOut)
 	fmt.Fprintf(&b, "\nnext, on the other machine: groat restore FILE\n")
 	return b.Bytes()
 }
 
-// textAPIsOf says which requests a credential's tokens go with; a backup may be of another person.
-func textAPIsOf(b *bytes.Buffer, i protocol.BackupItem) {
+// apisOf says which requests a credential's tokens go with; a backup may be of another person.
+func (s screen) apisOf(b *bytes.Buffer, i protocol.BackupItem) {
 	if len(i.APIs) > 0 {
-		fmt.Fprintf(b, "API origins of %s, which get its tokens: %s\n", clean(i.Profile),
-			clean(strings.Join(i.APIs, ", ")))
+		s.flow(b, 0, 2, s.words(fmt.Sprintf("API origins of %s, which get its tokens: %s", clean(i.Profile),
+			clean(strings.Join(i.APIs, ", ")))))
 	}
 }
 
@@ -114,19 +116,19 @@ func textMore(b *bytes.Buffer, more int) {
 	}
 }
 
-func textRestorable(r *protocol.RestoreResult) []byte {
+func textRestorable(s screen, r *protocol.RestoreResult) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "a backup of %s\n\n", time.Unix(r.Created, 0).Format("2006-01-02 15:04"))
 	var rows [][]string
 	for _, i := range r.Profiles {
 		rows = append(rows, append(credentialRow(i.BackupItem), restorable(i)))
 	}
-	b.Write(table(append(append([]string{}, credentialHead...), "HERE"), rows))
+	b.Write(s.table(append(append([]string{}, credentialHead...), "HERE"), rows))
 	for _, i := range r.Profiles {
-		textAPIsOf(&b, i.BackupItem)
+		s.apisOf(&b, i.BackupItem)
 	}
 	textMore(&b, r.More)
-	textNotInIt(&b, r.LeftOut)
+	s.notInIt(&b, r.LeftOut)
 	for _, i := range r.Profiles {
 		if i.Error != nil {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(i.Profile), clean(i.Error.Message))

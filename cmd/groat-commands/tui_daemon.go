@@ -14,29 +14,33 @@ import (
 var (
 	helpStop = help{
 		short: "End groatd",
-		long: `End the groatd that runs. It finishes what it has sent to a provider, and the next command that
-needs it starts it again. What it keeps in memory only would be lost, and a sign-in that is under way:
-then groat says so and does nothing, unless --force is given.
+		long: `End the groatd that runs. It finishes what it has sent to a provider, and the
+next command that needs it starts it again. What it keeps in memory only would
+be lost, and a sign-in that is under way: then groat says so and does nothing,
+unless --force is given.
 
 Where groatd is a service, this is "groat service stop".`,
 	}
 	helpRestart = help{
 		short: "Replace the groatd that runs by the one that is installed",
-		long: `Start the groatd that is installed in the place of the one that runs. The old one finishes what it
-has sent to a provider, and gives the new one its socket and its access tokens: no provider is asked for
-others, and who asks meanwhile waits. The new one has the environment of this shell. Where none runs, one
-is started.
+		long: `Start the groatd that is installed in the place of the one that runs. The old
+one finishes what it has sent to a provider, and gives the new one its socket
+and its access tokens: no provider is asked for others, and who asks meanwhile
+waits. The new one has the environment of this shell. Where none runs, one is
+started.
 
-What groatd keeps in memory only would be lost, and a sign-in that is under way: then groat says so and
-does nothing, unless --force is given. With it, where GROAT_SOCKET names the socket, and after a groatd
-that hands nothing over, each access token is asked for again when it is needed.
+What groatd keeps in memory only would be lost, and a sign-in that is under way:
+then groat says so and does nothing, unless --force is given. With it, where
+GROAT_SOCKET names the socket, and after a groatd that hands nothing over, each
+access token is asked for again when it is needed.
 
 Where groatd is a service, this is "groat service restart".`,
 	}
 	helpLogs = help{
 		short: "Show what groatd has logged",
-		long: `Show the last lines that groatd has logged. A groatd that groat has started logs to groatd.log in
-its state directory, and keeps one older file; one that you have started logs where you did.
+		long: `Show the last lines that groatd has logged. A groatd that groat has started logs
+to groatd.log in its state directory, and keeps one older file; one that you
+have started logs where you did.
 
 Where groatd is a service, this is "groat service logs".`,
 		example: `  groat logs -f

@@ -11,35 +11,44 @@ import (
 )
 
 var helpExport = help{
-	short: "Keep a file with an access token current, for programs that read one",
-	long: `Keep a file with an access token current, for programs that read one and cannot ask groatd.
---header-file has the whole header in one line (curl -H @FILE, GDAL_HTTP_HEADER_FILE), --token-file
-the access token (WLCG's /tmp/bt_uUID, BEARER_TOKEN_FILE). --as FORM --file has what a provider's own
-program reads, without a refresh token, and is replaced before the program would renew by itself:
-planet           planet-auth, Planet's SDK 3: ~/.planet/planet-user/token.json
-earthscope       EarthScope's SDK 1: ~/.earthscope/default/tokens.json
-earthscope-0.2   EarthScope's SDK 0.2: the path of DeviceCodeFlowSimple, sso_tokens.json
+	short: "Keep a file with an access token current",
+	long: `Keep a file with an access token current, for programs that read one and cannot
+ask groatd. --header-file has the whole header in one line (curl -H @FILE,
+GDAL_HTTP_HEADER_FILE), --token-file the access token (WLCG's /tmp/bt_uUID,
+BEARER_TOKEN_FILE). --as FORM --file has what a provider's own program reads,
+without a refresh token, and is replaced before the program would renew by
+itself:
 
---netrc and --npmrc have an entry for each https API that the profile's credential is sealed for
-(curl --netrc-file FILE, NPM_CONFIG_USERCONFIG=FILE): a file of groat's own, never your ~/.netrc or
-~/.npmrc. An entry of a netrc is for every port of its host, and for http: a program that is sent to
-http://HOST sends the token in the clear, and Python's requests sends it in the place of what you
-set yourself. Where a program can read a header or ask groat, let it.
+  planet          planet-auth, Planet's SDK 3: ~/.planet/planet-user/token.json
+  earthscope      EarthScope's SDK 1: ~/.earthscope/default/tokens.json
+  earthscope-0.2  EarthScope's SDK 0.2: the path of DeviceCodeFlowSimple,
+                  sso_tokens.json
 
-groatd writes the file, which only you can read, and replaces it before its access token ends, until
-you say --stop, or as long as a process runs (--while), or for some time (--for). Then the file is
-removed; so it is, until the next sign-in, when the profile is logged out or has no access token that
-is good. While no groatd runs, nothing does that: the next one goes on.
+--netrc and --npmrc have an entry for each https API that the profile's
+credential is sealed for (curl --netrc-file FILE, NPM_CONFIG_USERCONFIG=FILE): a
+file of groat's own, never your ~/.netrc or ~/.npmrc. An entry of a netrc is for
+every port of its host, and for http: a program that is sent to http://HOST
+sends the token in the clear, and Python's requests sends it in the place of
+what you set yourself. Where a program can read a header or ask groat, let it.
 
---on-change NAME runs ~/.config/groat/hooks/NAME, a program of yours, after each replacement: groatd
-runs it, without arguments and for 30 seconds at most, with GROAT_EXPORT_FILE and GROAT_PROFILE; what
-it prints goes nowhere, and "groat export" shows a failure.
+groatd writes the file, which only you can read, and replaces it before its
+access token ends, until you say --stop, or as long as a process runs (--while),
+or for some time (--for). Then the file is removed; so it is, until the next
+sign-in, when the profile is logged out or has no access token that is good.
+While no groatd runs, nothing does that: the next one goes on.
 
-Any program that reads your files reads the access token too: where a program can ask groat, let it.
+--on-change NAME runs ~/.config/groat/hooks/NAME, a program of yours, after each
+replacement: groatd runs it, without arguments and for 30 seconds at most, with
+GROAT_EXPORT_FILE and GROAT_PROFILE; what it prints goes nowhere, and "groat
+export" shows a failure.
+
+Any program that reads your files reads the access token too: where a program
+can ask groat, let it.
 
 Without flags, list the files.`,
 	example: `  groat export spatiafi --header-file ~/.spatiafi-header --while $$
-  GDAL_HTTP_HEADER_FILE=~/.spatiafi-header gdalinfo /vsicurl/https://api.spatiafi.com/api/x.tif
+  GDAL_HTTP_HEADER_FILE=~/.spatiafi-header \
+    gdalinfo /vsicurl/https://api.spatiafi.com/api/x.tif
   groat export
   groat export sat --as planet --file ~/.planet/planet-user/token.json
   groat export --stop ~/.spatiafi-header

@@ -9,20 +9,23 @@ import (
 
 var helpHelperGDAL = help{
 	short: "Have GDAL, rasterio and QGIS send a token: GDAL_CONFIG_FILE",
-	long: `Print the environment with which GDAL, rasterio and QGIS send the header of PROFILE to what the
-profile lists (--api), and to nothing else: GDAL_CONFIG_FILE, which names a file (gdalrc) that
-names a file with the header. groatd keeps that one current until "groat export --stop", or as long
-as a process runs (--while). GDAL reads it anew for each request.
+	long: `Print the environment with which GDAL, rasterio and QGIS send the header of
+PROFILE to what the profile lists (--api), and to nothing else:
+GDAL_CONFIG_FILE, which names a file (gdalrc) that names a file with the header.
+groatd keeps that one current until "groat export --stop", or as long as a
+process runs (--while). GDAL reads it anew for each request.
 
-GDAL 3.10 and later takes the header so for file names with /vsicurl/ or /vsicurl_streaming/. GDAL 3.6
-(Debian 12) takes none, and no GDAL for a name without /vsicurl/ (OAPIF:, WMS:, https://): use
---every-host there. With that GDAL sends the token to every host that it asks, also to one that a
-file which it reads names: only where you trust what you read.
+GDAL 3.10 and later takes the header so for file names with /vsicurl/ or
+/vsicurl_streaming/. GDAL 3.6 (Debian 12) takes none, and no GDAL for a name
+without /vsicurl/ (OAPIF:, WMS:, https://): use --every-host there. With that
+GDAL sends the token to every host that it asks, also to one that a file which
+it reads names: only where you trust what you read.
 
-Several profiles share one gdalrc. GDAL reads one gdalrc: with GDAL_CONFIG_FILE none of yours.
---gdalrc prints the text for it.
+Several profiles share one gdalrc. GDAL reads one gdalrc: with GDAL_CONFIG_FILE
+none of yours. --gdalrc prints the text for it.
 
-There is nothing here for wget: it sends the header on to wherever a server redirects it.`,
+There is nothing here for wget: it sends the header on to wherever a server
+redirects it.`,
 	example: `  eval "$(groat helper gdal spatiafi --while $$)"
   gdalinfo /vsicurl/https://api.spatiafi.com/api/x.tif
   groat helper gdal spatiafi --gdalrc >>~/.gdal/gdalrc

@@ -6,81 +6,102 @@ type help struct{ short, long, example string }
 var (
 	helpRoot = help{
 		short: "OAuth access tokens, always fresh",
-		long: `groat hands out OAuth access tokens that are good for at least the time you ask for.
+		long: `groat hands out OAuth access tokens that are good for at least the time you ask
+for.
 
-Sign in once with "groat login"; from then on "groat get" prints an access token at once. groatd
-keeps the tokens fresh and your App Credentials in the keychain; groat starts it when it is
-needed.`,
+Sign in once with "groat login"; from then on "groat get" prints an access token
+at once. groatd keeps the tokens fresh and your App Credentials in the keychain;
+groat starts it when it is needed.`,
 	}
 	helpGet = help{
 		short: "Print an access token",
-		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
-print the ID token that came with it.
+		long: `Print an access token that is good for at least --min-ttl, and nothing else.
+With --id-token, print the ID token that came with it.
 
-Programs read the other formats: a shell's eval "export", "curl -K -" "curl", and a coding agent's
-headers command "json-header", an object of header fields. An API key, and a token with characters
-that RFC 6750 does not allow, is printed as header, curl, json-header or json only.
+Programs read the other formats: a shell's eval "export", "curl -K -" "curl",
+and a coding agent's headers command "json-header", an object of header fields.
+An API key, and a token with characters that RFC 6750 does not allow, is printed
+as header, curl, json-header or json only.
 
-PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
+PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not
+given.`,
 		example: `  groat get spatiafi --min-ttl 5m
-  groat get spatiafi --output header | curl -H @- 'https://api.spatiafi.com/api/info?item_id=demo'
+  groat get spatiafi --output header |
+    curl -H @- 'https://api.spatiafi.com/api/info?item_id=demo'
   eval "$(groat get spatiafi --output export)"
   printf %s "$TOKEN" | groat get spatiafi --refused`,
 	}
 	helpLogin = help{
 		short: "Sign in: create a profile, or renew one; list the providers",
-		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or the key, and
-access tokens come from there.
+		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or
+the key, and access tokens come from there.
 
-Without PROFILE, list the providers that groat knows, how each signs in, and how any other server is
-used. At a terminal groat then asks for the provider, and for whatever else a sign-in lacks. A profile
-named like a provider has that provider.
+Without PROFILE, list the providers that groat knows, how each signs in, and how
+any other server is used. At a terminal groat then asks for the provider, and
+for whatever else a sign-in lacks. A profile named like a provider has that
+provider.
 
-A browser is opened where you sit in front of one. On another machine, over ssh or with
---no-browser, groat shows a code for any browser, or the address to open; what the browser ended
-at can be pasted back. A password is used once and then forgotten. Secrets are asked for at a
-hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.
+A browser is opened where you sit in front of one. On another machine, over ssh
+or with --no-browser, groat shows a code for any browser, or the address to
+open; what the browser ended at can be pasted back. A password is used once and
+then forgotten. Secrets are asked for at a hidden prompt, or read from stdin
+with --secret-stdin; there is no flag for one.
 
-Signing in again uses what is there, and asks only where that has ended. A client, key or API
-key is given up for another one only after a question, or with --replace.`,
+Signing in again uses what is there, and asks only where that has ended. A
+client, key or API key is given up for another one only after a question, or
+with --replace.`,
 		example: `  groat login
   groat login spatiafi --provider spatiafi --username me@example.com
   groat login planet --provider planet-user
-  groat login lab --issuer https://login.example.com --client-id app1 --client-auth none
-  groat login work --token-url https://login.example.com/token --client-auth client_secret_basic --client-id app1`,
+  groat login lab --issuer https://login.example.com --client-id app1 \
+    --client-auth none
+  groat login work --token-url https://login.example.com/token \
+    --client-auth client_secret_basic --client-id app1`,
 	}
 	helpLogout = help{
 		short: "End a profile's session and forget it on this machine",
 		long: `End a profile's session at its provider, and forget the profile on this machine.
 
-Where the provider cannot delete App Credentials, they go on existing there: groat shows their
-id and asks first. Where the provider cannot be reached nothing is forgotten, unless you say
---keep-remote.`,
+Where the provider cannot delete App Credentials, they go on existing there:
+groat shows their id and asks first. Where the provider cannot be reached
+nothing is forgotten, unless you say --keep-remote.`,
 	}
 	helpImport = help{
 		short: "Take over credentials that other programs keep on this machine",
-		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and Climate Engine's
-App Credentials, the profiles of Planet's and EarthScope's programs, API keys in variables.
+		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and
+Climate Engine's App Credentials, the profiles of Planet's and EarthScope's
+programs, API keys in variables.
 
-groat shows what there is and which server it is for, asks about each, and tries it out before
-it keeps it. What would go to another server than the provider's own is asked about also with
---yes, or named with --trust. It changes and deletes nothing of the other program's: in the end
-it names what is still readable in a file, who reads it, and the command that removes it.`,
+groat shows what there is and which server it is for, asks about each, and tries
+it out before it keeps it. What would go to another server than the provider's
+own is asked about also with --yes, or named with --trust. It changes and
+deletes nothing of the other program's: in the end it names what is still
+readable in a file, who reads it, and the command that removes it.`,
 		example: `  groat import --dry-run
   groat import
   groat import --from ~/project/app_credentials.json`,
 	}
 	helpList   = help{short: "List the profiles"}
-	helpStatus = help{short: "Show how the profiles and groatd are doing"}
+	helpStatus = help{
+		short: "Show how the profiles and groatd are doing",
+		long: `Show how the profiles and groatd are doing: first the profiles that need you,
+each with the command to type, then the others, then groatd and its keystore.
+
+A terminal gets lines of its width, a bar of each token's remaining life, and
+colours unless NO_COLOR is set. A pipe gets one line a profile, and below it
+what is to be said of it. Programs read --json.`,
+	}
 	helpWhoami = help{short: "Show who a profile is at its provider"}
 	helpWatch  = help{
 		short: "Print a line of JSON for each change of a profile",
-		long: `Print a line of JSON with what a profile is like, and one for each change of it, as long as groat
-is not interrupted. No line holds a token: "groat get" prints it at once.
+		long: `Print a line of JSON with what a profile is like, and one for each change of it,
+as long as groat is not interrupted. No line holds a token: "groat get" prints
+it at once.
 
-The member "event" is state, renewed, blocked, healed, expired, forgotten, removed, added, dropped
-or disconnected; after the last two groat goes on, with a state. Watching uses no access token: one
-that nothing else uses is not renewed after an hour.`,
+The member "event" is state, renewed, blocked, healed, expired, forgotten,
+removed, added, dropped or disconnected; after the last two groat goes on, with
+a state. Watching uses no access token: one that nothing else uses is not
+renewed after an hour.`,
 		example: `  groat watch spatiafi
   groat watch spatiafi --once`,
 	}
@@ -96,10 +117,11 @@ that nothing else uses is not renewed after an hour.`,
 	}
 	helpKeystoreMove = help{
 		short: "Move all credentials to another keystore",
-		long: `Move all credentials to another keystore: they are copied, read back, used from there, and then
-erased where they were.
+		long: `Move all credentials to another keystore: they are copied, read back, used from
+there, and then erased where they were.
 
-Where one cannot be copied nothing is moved. A move that was interrupted is finished by the same command.`,
+Where one cannot be copied nothing is moved. A move that was interrupted is
+finished by the same command.`,
 		example: `  groat keystore move sealed --passphrase
   groat keystore move keychain`,
 	}
@@ -108,28 +130,34 @@ Where one cannot be copied nothing is moved. A move that was interrupted is fini
 		long:  `Change the passphrase of the sealed keystore: everything in it is sealed anew.`,
 	}
 	helpBackup = help{
-		short: "Write the permanent credentials to a file, sealed with a passphrase",
-		long: `Write the permanent credentials, and the profiles they belong to, to a file that a passphrase
-opens: App Credentials, client secrets, private keys and API keys, for "groat restore" on
-another machine.
+		short: "Write permanent credentials to a file, sealed with a passphrase",
+		long: `Write the permanent credentials, and the profiles they belong to, to a file that
+a passphrase opens: App Credentials, client secrets, private keys and API keys,
+for "groat restore" on another machine.
 
-Sessions are not in it: they belong to one machine. groat names them, with the command that signs in again.`,
+Sessions are not in it: they belong to one machine. groat names them, with the
+command that signs in again.`,
 		example: `  groat backup ~/groat.backup`,
 	}
 	helpRestore = help{
 		short: "Restore credentials from a file of groat backup",
 		long: `Restore the credentials in a file that "groat backup" wrote, and their profiles.
 
-groat shows what is in the file, and the server that each credential is sent to, and asks. What
-is here already is replaced only where you say so.`,
+groat shows what is in the file, and the server that each credential is sent to,
+and asks. What is here already is replaced only where you say so.`,
 		example: `  groat restore ~/groat.backup
   groat restore ~/groat.backup --replace work`,
 	}
-	helpUnlock     = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
+	helpUnlock = help{
+		short: "Unlock the keystore",
+		long: `Unlock the keystore: the desktop's keychain, or the sealed file with its
+passphrase.`,
+	}
 	helpCompletion = help{
 		short: "Print the script by which a shell completes groat's commands",
-		long: `Print the script by which a shell completes groat's commands, flags, providers and, while groatd
-runs, profiles. "make install" and the packages put it in place; these commands do it by hand.
+		long: `Print the script by which a shell completes groat's commands, flags, providers
+and, while groatd runs, profiles. "make install" and the packages put it in
+place; these commands do it by hand.
 
 For bash the package bash-completion is not needed.`,
 		example: `  eval "$(groat completion bash)"

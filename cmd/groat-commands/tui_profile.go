@@ -20,11 +20,12 @@ Without NAME, show every key that a profile can have, and what it is for.`,
 	}
 	helpProfileSet = help{
 		short: "Set a key of a profile",
-		long: `Set a key of a profile that "groat login" wrote. It counts at once, for every request that begins
-after it; access tokens are obtained anew.
+		long: `Set a key of a profile that "groat login" wrote. It counts at once, for every
+request that begins after it; access tokens are obtained anew.
 
-What the credential belongs to (the server, the way to sign in, how the client authenticates) is
-decided by the sign-in: for such a key the answer is the command that changes it.`,
+What the credential belongs to (the server, the way to sign in, how the client
+authenticates) is decided by the sign-in: for such a key the answer is the
+command that changes it.`,
 		example: `  groat profile set work scope "read write"
   groat profile set work basic raw`,
 	}

@@ -16,13 +16,13 @@ var (
 	helpService        = help{short: "Have your service manager start groatd, and look after it"}
 	helpServiceInstall = help{
 		short: "Have your service manager start groatd",
-		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then
-on groatd starts with the first program that asks for a token, and again where it fails. The
-groatd that runs now hands its tokens over.`,
+		long: `Write a socket and a service unit for your systemd user manager, and start the
+socket. From then on groatd starts with the first program that asks for a token,
+and again where it fails. The groatd that runs now hands its tokens over.`,
 	}
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
-		long:  "Stop the service, and remove the units that groat has written. groat starts groatd by itself again.",
+		long:  "Stop the service, and remove the units that groat has written. groat starts\ngroatd by itself again.",
 	}
 	helpServiceStart = help{
 		short: "Start the service",
@@ -30,22 +30,25 @@ groatd that runs now hands its tokens over.`,
 	}
 	helpServiceStop = help{
 		short: "End groatd; its socket stays",
-		long: `End groatd and leave its socket: the next program that asks starts it again, which only groat
-service uninstall changes. What groatd keeps in memory only would be lost, and a sign-in that is under
-way: then groat says so and does nothing, unless --force is given.`,
+		long: `End groatd and leave its socket: the next program that asks starts it again,
+which only groat service uninstall changes. What groatd keeps in memory only
+would be lost, and a sign-in that is under way: then groat says so and does
+nothing, unless --force is given.`,
 	}
 	helpServiceRestart = help{
 		short: "End groatd and start the one that is installed",
-		long: `End groatd and start the one that is installed. Programs that ask meanwhile wait at its socket. The
-access tokens are gone with it, so each is asked for again when a program needs it; credentials and
-sign-ins stay. What groatd keeps in memory only would be lost, and a sign-in that is under way: then
-groat says so and does nothing, unless --force is given.`,
+		long: `End groatd and start the one that is installed. Programs that ask meanwhile wait
+at its socket. The access tokens are gone with it, so each is asked for again
+when a program needs it; credentials and sign-ins stay. What groatd keeps in
+memory only would be lost, and a sign-in that is under way: then groat says so
+and does nothing, unless --force is given.`,
 	}
 	helpServiceStatus = help{
 		short: "Show whether the service is installed and runs",
-		long: `Show whether the service is installed and runs, since when, and whether its groatd is older than
-groat. It starts nothing. The exit code is 0 where programs can reach groatd, and 69 where no service is
-installed, where its socket is not active, or where groatd has failed.`,
+		long: `Show whether the service is installed and runs, since when, and whether its
+groatd is older than groat. It starts nothing. The exit code is 0 where programs
+can reach groatd, and 69 where no service is installed, where its socket is not
+active, or where groatd has failed.`,
 	}
 	helpServiceLogs = help{
 		short: "Show what the service has logged",

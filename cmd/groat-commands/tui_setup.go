@@ -16,16 +16,20 @@ import (
 
 var helpSetup = help{
 	short: "Make another program ask groat for tokens: write its configuration",
-	long: `Write the configuration of TOOL so that it asks groat for the tokens of PROFILE, for the APIs that the
-profile lists (--api of "groat login") and for no other server.
+	long: `Write the configuration of TOOL so that it asks groat for the tokens of PROFILE,
+for the APIs that the profile lists (--api of "groat login") and for no other
+server.
 
-groat shows what it would write, and asks. It keeps a copy of each file, and adds nothing twice;
---undo takes back what it has written, and leaves what was changed since. No token is written.
+groat shows what it would write, and asks. It keeps a copy of each file, and
+adds nothing twice; --undo takes back what it has written, and leaves what was
+changed since. No token is written.
 
-For gdal groatd also keeps a file with the header, which GDAL is told of, until --undo. It is there
-while a groatd runs: "groat service install" starts one with the machine.
+For gdal groatd also keeps a file with the header, which GDAL is told of, until
+--undo. It is there while a groatd runs: "groat service install" starts one with
+the machine.
 
-Without TOOL, list the tools, which of them are installed, and which profiles they are set up for.`,
+Without TOOL, list the tools, which of them are installed, and which profiles
+they are set up for.`,
 	example: `  groat setup
   groat setup git work
   groat setup git work --dry-run
@@ -315,7 +319,7 @@ func textStillKept(path string) string {
 	return "groat: no groatd runs, and the next one keeps a file on: groat export --stop " + visible.Word(path) + "\n"
 }
 
-func textTools(tools *[]toolJSON) []byte {
+func textTools(s screen, tools *[]toolJSON) []byte {
 	var rows [][]string
 	for _, t := range *tools {
 		installed := "no"
@@ -324,5 +328,5 @@ func textTools(tools *[]toolJSON) []byte {
 		}
 		rows = append(rows, []string{t.Tool, installed, strings.Join(t.Profiles, ", ")})
 	}
-	return table([]string{"TOOL", "INSTALLED", "SET UP FOR"}, rows)
+	return s.table([]string{"TOOL", "INSTALLED", "SET UP FOR"}, rows)
 }

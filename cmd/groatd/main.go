@@ -280,18 +280,21 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitL
 	go func() { done <- d.Serve(ctx, l) }()
 	tuneCollector(d.Profiles())
 	started := []zap.Field{zap.String("release", release), zap.String("socket", socket)}
-	log.Info("ready", append(started, counts(d)...)...)
+	log.Info("ready", append(started, d.Counts()...)...)
 	m.ready(d)
 	for {
 		select {
 		case <-quits:
 			log.Info("still here", zap.Int("profiles", d.Profiles()))
+		case <-d.SummaryChanged():
+			m.status(d.Summary())
 		case <-m.ticks():
 			m.alive(d)
 		case <-freed:
 			free, freed = true, nil
 			over()
 		case <-ctx.Done():
+			log.Info("stopping")
 			m.stopping()
 			return free, <-done
 		case err := <-done:

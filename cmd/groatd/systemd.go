@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -26,6 +26,8 @@ func managed() bool {
 type notifier struct {
 	log  *zap.Logger
 	tick *time.Ticker // half the watchdog's interval, or nil without a watchdog
+	mu   sync.Mutex
+	said string // the last STATUS
 }
 
 func newNotifier(log *zap.Logger) *notifier {
@@ -47,25 +49,22 @@ func (m *notifier) notify(assignments ...string) {
 	}
 }
 
-func statusLine(d *daemon.Daemon) string {
-	if n := d.Profiles(); n != 1 {
-		return fmt.Sprintf("STATUS=serving %d profiles", n)
+// status tells the service manager, with further assignments, what systemctl shows, if that has changed.
+func (m *notifier) status(text string, further ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if text != m.said {
+		m.said = text
+		further = append(further, "STATUS="+text)
 	}
-	return "STATUS=serving 1 profile"
+	if len(further) > 0 {
+		m.notify(further...)
+	}
 }
 
-// counts is how many profiles there are, and how many of them cannot be used, if any.
-func counts(d *daemon.Daemon) []zap.Field {
-	fields := []zap.Field{zap.Int("profiles", d.Profiles())}
-	if n, _ := d.Broken(); n > 0 {
-		fields = append(fields, zap.Int("unusable", n))
-	}
-	return fields
-}
+func (m *notifier) ready(d *daemon.Daemon) { m.status(d.Summary(), sd.SdNotifyReady) }
 
-func (m *notifier) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady, statusLine(d)) }
-
-func (m *notifier) stopping() { m.notify(sd.SdNotifyStopping, "STATUS=letting requests end") }
+func (m *notifier) stopping() { m.status("letting requests end", sd.SdNotifyStopping) }
 
 // ticks delivers when the watchdog is due, or is nil without a watchdog.
 func (m *notifier) ticks() <-chan time.Time {
@@ -78,7 +77,7 @@ func (m *notifier) ticks() <-chan time.Time {
 // alive notifies the watchdog if the daemon can take its own locks within a second.
 func (m *notifier) alive(d *daemon.Daemon) {
 	if d.Responds(time.Second) {
-		m.notify(sd.SdNotifyWatchdog, statusLine(d))
+		m.notify(sd.SdNotifyWatchdog)
 	}
 }
 
@@ -87,10 +86,10 @@ func (m *notifier) alive(d *daemon.Daemon) {
 func (m *notifier) reload(d *daemon.Daemon) {
 	if err := d.Reload(); err != nil {
 		m.log.Error("the configuration was not reloaded", zap.Error(err))
-		m.notify("STATUS=the configuration was not reloaded: " + visible.Text(err.Error()))
+		m.status("the configuration was not reloaded: " + visible.Text(err.Error()))
 		return
 	}
 	tuneCollector(d.Profiles())
-	m.log.Info("the configuration was reloaded", counts(d)...)
-	m.notify(statusLine(d))
+	m.log.Info("the configuration was reloaded", d.Counts()...)
+	m.status(d.Summary())
 }

@@ -8,11 +8,13 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -384,16 +386,32 @@ func decode(file string, text []byte, into any) error {
 	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: edit(file)}
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
 		e.Line, _ = missing.Errors[0].Position()
-		e.Message = fmt.Sprintf("unknown key %q", strings.Join(missing.Errors[0].Key(), "."))
-		e.Hint = "the keys of a profile are " + strings.Join(keys(), ", ")
-		switch table := missing.Errors[0].Key()[0]; {
+		key := missing.Errors[0].Key()
+		e.Message = fmt.Sprintf("unknown key %q", strings.Join(key, "."))
+		switch table := key[0]; {
 		case table == "network":
 			e.Hint = "the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
 		case table != "profiles" && filepath.Base(file) == "config.toml":
 			e.Hint = "the tables are [profiles.NAME] and [network]"
+		default:
+			e.Hint = "groat profile show" // which lists them
+			if near := Nearest(key[len(key)-1], keys()); near != "" {
+				e.Message += "; the nearest is " + near
+			}
 		}
 	} else if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, _ = wrong.Position()
+		if m := wrongType.FindStringSubmatch(e.Message); m != nil && len(wrong.Key()) > 0 {
+			e.Message = fmt.Sprintf("%s must be %s, and not a TOML %s", strings.Join(wrong.Key(), "."),
+				cmp.Or(typeWords[m[2]], m[2]), m[1])
+		}
 	}
 	return e
 }
+
+// wrongType is go-toml's message for a value of a type that does not fit.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\w+) into struct field \S+ of type \*?(\S+)$`)
+
+// typeWords :: type of Go → how it is written
+var typeWords = map[string]string{"string": "a text in quotes", "bool": "true or false", "int64": "a number",
+	"[]string": "a list of texts"}

@@ -130,13 +130,18 @@ func ParseProxy(raw string) (*url.URL, error) {
 }
 
 // ProxyWithoutSecret is [ParseProxy] for a configuration, which holds no secret: it refuses user information with
-// [ErrProxySecret].
+// [ErrProxySecret]. It also refuses a word that has neither a scheme nor a port, which is more likely something else.
 func ProxyWithoutSecret(raw string) (*url.URL, error) {
 	u, err := ParseProxy(raw)
-	if err == nil && u.User != nil {
+	switch {
+	case err != nil:
+		return nil, err
+	case u.User != nil:
 		return nil, ErrProxySecret
+	case u.Port() == "" && !strings.Contains(raw, "://"):
+		return nil, errors.New("is not an address such as http://proxy.example:3128 or proxy.example:3128")
 	}
-	return u, err
+	return u, nil
 }
 
 // RedactProxy returns a proxy's URL without user information, or a remark where it cannot be parsed.

@@ -300,6 +300,8 @@ func TestH60ProxyURLs(t *testing.T) {
 		"http://proxy.example:3128": "http://proxy.example:3128", "proxy.example:3128": "http://proxy.example:3128",
 		"https://proxy.example": "https://proxy.example", "http://proxy.example:3128/": "http://proxy.example:3128",
 		"socks5://127.0.0.1:1080": "socks5://127.0.0.1:1080", "socks5h://[::1]:1080": "socks5h://[::1]:1080",
+		"http://proxy": "http://proxy", "proxy:3128": "http://proxy:3128",
+		"foo": "", "proxy.example": "", "none": "", "[::1]": "",
 		"": "", "://": "", "ftp://proxy.example": "", "http://": "", "http://:3128": "", "http://proxy.example:0": "",
 		"http://proxy.example:99999": "", "http://proxy.example/path": "", "http://proxy.example?x": "",
 		"http://proxy.example#": "",

@@ -33,7 +33,7 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 	guess func(func() error) error,
 ) (protocol.BackupResult, error) {
 	r := protocol.BackupResult{Path: p.Path, Warning: keystore.Weakness(passphrase)}
-	if err := s.Profiles.Snapshot().Err(); err != nil {
+	if err := s.Profiles.Usable().Err(); err != nil {
 		return r, err
 	}
 	b, items, err := s.collectPermanent(ctx)

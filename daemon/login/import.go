@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/importer"
 	"github.com/groat-dev/groat/daemon/origin"
@@ -62,6 +64,7 @@ func (s *Logins) Import(ctx context.Context, p protocol.ImportParams, content []
 				row.Error = s.Wire(err, f.Name)
 			} else {
 				row.Imported = true
+				s.Log.Info("a credential was imported", zap.String("profile", f.Name))
 			}
 		}
 		r.Found = append(r.Found, row)

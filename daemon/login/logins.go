@@ -174,7 +174,7 @@ type Login struct {
 // under way. When ctx ends the viewer leaves; the login is cancelled with its last viewer. The error is a
 // [*protocol.Error] or that of a configuration that cannot be used.
 func (s *Logins) Run(ctx context.Context, v Viewer, p protocol.LoginParams) (protocol.LoginResult, error) {
-	if err := s.Profiles.Snapshot().Err(); err != nil {
+	if err := s.Profiles.Usable().Err(); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	l, err := s.join(v, p)

@@ -59,6 +59,15 @@ func New(o Options) *Table {
 	return t
 }
 
+// Usable is Snapshot, and reads the configuration again where the whole of it could not be used and the files have
+// changed since.
+func (t *Table) Usable() *Set {
+	if t.Snapshot().refused != nil {
+		t.reloadChanged(true) // else the set says why not
+	}
+	return t.Snapshot()
+}
+
 // Snapshot returns all profiles as they are now.
 func (t *Table) Snapshot() *Set { return t.current.Load() }
 
@@ -90,6 +99,7 @@ func (t *Table) Refuse(broken *config.Error) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 	t.current.Store(&Set{refused: broken})
+	t.fail(broken)
 	return t.useNetwork(config.Network{})
 }
 
@@ -174,6 +184,15 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 	return r, nil
 }
 
+// fail remembers why the files cannot be used. loading is held.
+func (t *Table) fail(whole *config.Error) {
+	t.failure = whole
+	if t.spoiled == nil {
+		t.spoiled = map[string]string{}
+	}
+	t.spoiled[whole.File] = config.FileStamp(whole.File)
+}
+
 // Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed, or where
 // it cannot be used: a person who writes a profile by hand, or mends one, and asks for it means the file as it is now.
 // Nothing else reads the files by itself but a login. Find may wait for another caller that replaces the set. Where
@@ -183,7 +202,7 @@ func (t *Table) Find(w Wanted) (*Profile, error) {
 	p, err := was.Pick(w)
 	_, unknown := errors.AsType[*UnknownError](err)
 	_, broken := errors.AsType[*config.Error](err)
-	if broken = broken && was.refused == nil; !unknown && !broken {
+	if !unknown && !broken {
 		return p, err
 	}
 	if err := t.reloadChanged(broken); err != nil {
@@ -204,19 +223,23 @@ const retryTime = time.Second
 func (t *Table) reloadChanged(broken bool) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	stamp := t.Config.Stamp()
-	just := time.Since(t.tried) < retryTime
+	stamp, mended := t.Config.Stamp(), t.mended()
+	just := time.Since(t.tried) < retryTime && !mended
 	switch {
-	case stamp != "" && stamp == t.stamp && !t.mended() && (!broken || just):
+	case stamp != "" && stamp == t.stamp && !mended && (!broken || just):
 		return nil
 	case t.failure != nil && just:
 		return t.failure
 	}
 	err := t.reload(nil)
-	if _, ok := errors.AsType[*config.Error](err); err != nil && !ok {
+	whole, ok := errors.AsType[*config.Error](err)
+	if err != nil && !ok {
 		return err
 	}
-	t.failure, t.tried = err, time.Now()
+	t.tried = time.Now()
+	if whole != nil {
+		t.fail(whole)
+	}
 	if !broken { // else what has changed is in the log
 		t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
 	}

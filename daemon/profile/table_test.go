@@ -67,6 +67,8 @@ func (tab *table) write(t *testing.T, name, text string, at time.Time) {
 	}
 }
 
+func second[T any](_ T, err error) error { return err }
+
 const spatiafi = "provider = \"spatiafi\"\n"
 
 func TestPick(t *testing.T) {
@@ -241,18 +243,29 @@ func TestEphemeralBesideAWrongFile(t *testing.T) {
 
 // Until a configuration can be used, what is wrong with it is the answer.
 func TestRefuse(t *testing.T) {
-	tab := newTable(t)
-	broken := &config.Error{File: "f", Line: 1, Message: "bad"}
-	if err := tab.Refuse(broken); err != nil {
-		t.Fatal(err)
-	}
-	_, err := tab.Find(profile.Wanted{Name: "a"})
-	if !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
-		t.Errorf("%v", err)
-	}
-	tab.reload(t)
-	if err := tab.Snapshot().Err(); err != nil {
-		t.Error(err)
+	for _, again := range []struct {
+		how string
+		do  func(tab *table) error
+	}{
+		{"a reload", func(tab *table) error { return tab.Reload() }},
+		{"asking for a profile", func(tab *table) error { return second(tab.Find(profile.Wanted{Name: "a"})) }},
+		{"listing all", func(tab *table) error { return tab.Usable().Err() }},
+	} {
+		tab := newTable(t)
+		tab.write(t, "profiles.d/a.toml", spatiafi, time.Now())
+		tab.write(t, "config.toml", "x", time.Now().Add(-time.Hour))
+		broken, _ := errors.AsType[*config.Error](tab.Reload())
+		if err := tab.Refuse(broken); err != nil {
+			t.Fatal(err)
+		}
+		if err := second(tab.Find(profile.Wanted{Name: "a"})); err == nil || err.Error() != broken.Error() ||
+			tab.Usable().Err() == nil {
+			t.Errorf("%v", err)
+		}
+		tab.write(t, "config.toml", "", time.Now().Add(-time.Hour))
+		if err := again.do(tab); err != nil || tab.Snapshot().Err() != nil {
+			t.Errorf("mended, and after %s: %v", again.how, err)
+		}
 	}
 }
 

@@ -137,12 +137,15 @@ func TestH12TwoHomesInOneRuntimeDirectory(t *testing.T) {
 	}
 }
 
-// Whoever names a socket and another place than its groatd's is refused, with both places, and nothing is done.
+// A socket that is named alone is served, whatever the caller's home. With a configuration or a state directory of
+// another place than its groatd's the caller is refused, with both places, and nothing is done.
 func TestH13AnotherPlace(t *testing.T) {
 	t.Parallel()
 	r, guest := newUserEnv(t, stranger), newUserEnv(t, stranger)
 	r.start()
 	guest.vars = []string{"GROAT_SOCKET=" + r.socket()}
+	guest.groat("", "list")
+	guest.vars = append(guest.vars, "GROAT_CONFIG="+filepath.Join(guest.home, ".config/groat"))
 	for _, args := range [][]string{{"list"}, {"get", "work"}, {"logout", "work", "--yes"}} {
 		guest.refused(guest.run("", "groat", args...), 78, "is another place's (HOME="+r.home+", ",
 			"env -u GROAT_SOCKET groat status")

@@ -139,7 +139,7 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		a.Run(t, "sh", "-c", "echo 'not toml' >~/.config/groat/config.toml")
 		out, err := a.Command(t, a.groat, "status").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "config.toml:1: ") ||
-			!strings.Contains(string(out), "groatd --check") {
+			!strings.Contains(string(out), "hint: ${EDITOR:-vi} ") {
 			t.Errorf("groat status: %v\n%s", err, out)
 		}
 		a.want(t, "ActiveState", "active")

@@ -11,6 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 packages=(
+  bubblewrap          # a container's namespaces
   ca-certificates     # TLS for what is downloaded
   chromium-headless-shell # a browser in which a person signs in
   curl                # an OAuth client and an API client that nobody here wrote
@@ -30,6 +31,7 @@ packages=(
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
   oidc-agent-cli      # a peer: make figures runs the same attacks against it
   openssh-client      # ssh-agent, another
+  openssh-server      # takes a forwarded socket
   openssl             # makes private keys in every form there is
   podman              # asks docker-credential-groat, by its own configuration or docker's
   python3-authlib     # an independent client of client_secret_jwt
@@ -40,6 +42,7 @@ packages=(
   rclone              # runs "groat get" as its bearer_token_command
   skopeo              # asks docker-credential-groat
   strace              # counts the system calls of a cold request
+  sudo                # root is another user
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
   valgrind            # counts instructions

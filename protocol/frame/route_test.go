@@ -74,7 +74,7 @@ func (w *routeEnv) listen(socket string, place *Place) {
 					switch {
 					case place == nil:
 						return
-					case q.Place != place.ID():
+					case q.Place != "" && q.Place != place.ID():
 						theirs, _ := json.Marshal(place)
 						fmt.Fprintf(c, `{"id":%s,"error":{"code":-32006,"message":"m","data":{"kind":"config",`+
 							`"place":%s}}}`+"\n", q.ID, theirs)
@@ -177,6 +177,30 @@ func TestReach(t *testing.T) {
 					t.Error("it is another place's")
 				}
 			})
+		}
+	}
+}
+
+// A socket that is named alone is asked without a place; with another thing that is groat's, as one of this place.
+func TestANamedSocketIsOfAnyPlace(t *testing.T) {
+	other := Place{Home: "/other", Configuration: "/other/c", State: "/other/s"}
+	for _, c := range []struct {
+		variable string
+		served   bool
+	}{{"", true}, {"XDG_CONFIG_HOME", true}, {"GROAT_CONFIG", false}, {"GROAT_STATE_DIR", false}} {
+		w := newRouteEnv(t)
+		w.env = map[string]string{"HOME": w.dir, "XDG_RUNTIME_DIR": w.dir, "GROAT_SOCKET": filepath.Join(w.dir, "named")}
+		if c.variable != "" {
+			w.env[c.variable] = filepath.Join(w.dir, "given")
+		}
+		r := w.route()
+		w.listen(r.OwnSocket(), &other)
+		conn, err := r.Reach(soon(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if place := asks(t, conn); (place == nil) != c.served {
+			t.Errorf("with %q: refused by %v", c.variable, place)
 		}
 	}
 }
