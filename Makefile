@@ -2,7 +2,6 @@
 
 BIN     = bin
 RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-
 RELEASED = $(shell git log -1 --format=%cs 2>/dev/null)
 
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
@@ -12,7 +11,7 @@ GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELE
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: build install uninstall demo quick test check proof fuzz faults bench bounds figures clean
+.PHONY: build install uninstall packages demo quick test check proof fuzz faults bench bounds figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
@@ -28,6 +27,11 @@ build:
 # What was built, with the units, the manual and the completions: packaging/INSTALL.md. Nothing is started or enabled.
 install uninstall:
 	@packaging/install/install.sh $@ "$(BIN)" "$(PREFIX)" "$(DESTDIR)"
+
+# A .deb, an .rpm, a bill of materials and SHA256SUMS in bin/packages. GOARCH=arm64 is for another architecture.
+VERSION =
+packages:
+	@packaging/packages/packages.sh "$(BIN)/packages" $(VERSION)
 
 # The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
 demo: build

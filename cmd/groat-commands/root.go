@@ -26,8 +26,10 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.showWarnings(cmd) },
 	}
 	root.DisableSuggestions = true // tui.go words the suggestion
-	root.Version = release         // gives it --version and -v
-	root.SetVersionTemplate(string(textVersion(versionJSON{Release: release, Protocol: protocol.Version})))
+	root.Flags().BoolP("version", "v", false, flagVersion)
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = []string{"version"}
+	}
 	root.AddCommand(
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),

@@ -179,6 +179,7 @@ const (
 	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
 	flagRefused     = "read a token that an API refused from stdin, and get another one"
 	flagJSON        = "print JSON"
+	flagVersion     = "print the version"
 	flagOnce        = "end after the first change"
 	flagYes         = "do not ask"
 	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,28 @@ func TestInstallRefuses(t *testing.T) {
 		}
 		if left := tree(t, dest); left != nil {
 			t.Errorf("%s: %q was written", tt.prefix, left)
+		}
+	}
+}
+
+// The formula for Homebrew, which nothing here can run, calls make as the Makefile knows it, and what it starts is there.
+func TestFormula(t *testing.T) {
+	text, err := os.ReadFile("groat.rb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := regexp.MustCompile(`(?m)^ +system "make", (.+)$`).FindAllStringSubmatch(string(text), -1)
+	if len(calls) != 2 || !strings.Contains(string(text), `run opt_bin/"groatd"`) {
+		t.Fatalf("%q", calls)
+	}
+	for _, call := range calls {
+		args := strings.Split(strings.ReplaceAll(call[1], `"`, ""), ", ")
+		for i, arg := range args {
+			args[i] = strings.ReplaceAll(arg, "#{prefix}", "/opt/homebrew/Cellar/groat/HEAD-0123456")
+		}
+		out, err := makes(t, append(args, "--dry-run")...)
+		if err != nil || args[0] == "install" && !strings.Contains(out, "/opt/homebrew/Cellar/groat/HEAD-0123456") {
+			t.Errorf("make %q: %v\n%s", args, err, out)
 		}
 	}
 }

@@ -111,6 +111,7 @@ var rooms = map[string][]string{
 	"packaging/man":               {},
 	"packaging/pages":             {},
 	"packaging/proof":             {},
+	"packaging/sbom":              {},
 	"packaging/systemd":           {},
 	"packaging/testing/described": {},
 	"packaging/testing/parts":     {"packaging/testing/tier"},

@@ -51,13 +51,13 @@ func (g *generator) command(b *strings.Builder, path ...string) error {
 	if len(path) > 0 {
 		fmt.Fprintf(b, "## groat %s\n\n%s\n", strings.Join(path, " "), prose(h.text))
 		b.WriteString("```\n" + unindent(h.usage) + "```\n\n")
-		for l := range strings.Lines(h.flags) {
+		for l := range strings.Lines(unwrapped(h.flags)) {
 			m := flagLine.FindStringSubmatch(strings.TrimSuffix(l, "\n"))
 			if m == nil {
 				return fmt.Errorf("groat %s --help: this is no flag: %q", strings.Join(path, " "), l)
 			}
 			if !strings.Contains(m[1], "--help") {
-				fmt.Fprintf(b, "`%s`\n: %s\n\n", m[1], escaped(m[2]))
+				fmt.Fprintf(b, "`%s`\n: %s\n\n", m[1], escaped(oneLine(m[2])))
 			}
 		}
 		if h.examples != "" {
@@ -74,6 +74,14 @@ func (g *generator) command(b *strings.Builder, path ...string) error {
 	}
 	return nil
 }
+
+// continued is where a description of the help, which has lines of 80 columns, goes on below itself.
+var continued = regexp.MustCompile(`\n {8,}(\S)`)
+
+// unwrapped returns a list of the help with a line for each element.
+func unwrapped(list string) string { return continued.ReplaceAllString(list, "  $1") }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // helpText is what --help prints, by its parts.
 type helpText struct{ text, usage, examples, commands, flags string }
@@ -124,8 +132,8 @@ func (g *generator) daemonFlags() (string, error) {
 func (g *generator) networkKeys() (string, error) {
 	said, err := g.groat("network", "set", "--help")
 	var b strings.Builder
-	for _, m := range subcommand.FindAllStringSubmatch(split(said).text, -1) {
-		fmt.Fprintf(&b, "`%s`\n: %s\n\n", m[1], escaped(m[2]))
+	for _, m := range subcommand.FindAllStringSubmatch(unwrapped(split(said).text), -1) {
+		fmt.Fprintf(&b, "`%s`\n: %s\n\n", m[1], escaped(oneLine(m[2])))
 	}
 	if err == nil && b.Len() == 0 {
 		err = errors.New("groat network set --help names no keys")

@@ -58,6 +58,17 @@ var parts = []part{
 		result:       passed,
 	},
 	{
+		name: "packages",
+		what: "The .deb in a clean tree of Debian 12: from the package to the first token, upgraded under a running " +
+			"groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
+		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
+			programs...),
+		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd"},
+		command:      []string{"packaging/packages/prove.sh"},
+		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
+		result:       passed,
+	},
+	{
 		name:     "git",
 		what:     "Bearer, Basic and two accounts with the git of Debian 13, which can send a token as Bearer.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
