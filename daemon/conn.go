@@ -122,11 +122,13 @@ func (c *conn) request(line []byte) bool {
 		defer func() { clear(params); <-c.room }()
 		result, err := c.handle(h, params)
 		c.touch() // before the answer leaves: a client that has it must not look younger because this goroutine is slow
-		if err != nil {
+		switch {
+		case err == errUnanswered:
+		case err != nil:
 			c.refuse(id, c.d.wire(err, ""))
-			return
+		default:
+			c.reply(id, result)
 		}
-		c.reply(id, result)
 	})
 	return true
 }

@@ -81,6 +81,7 @@ type Daemon struct {
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
 
+	replaced    atomic.Bool    // see IsReplaced
 	healing     sync.WaitGroup // one while [Daemon.heal] runs
 	stopHealing func()
 }
@@ -311,6 +312,10 @@ func (d *Daemon) unsaved(use string) (all []string) {
 	}
 	return all
 }
+
+// IsReplaced says, before the daemon is told to end, that another one gets the tokens and answers at the same socket.
+// Requests for tokens that wait when the daemon ends are then left to that one.
+func (d *Daemon) IsReplaced() { d.replaced.Store(true) }
 
 // Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has
 // returned.

@@ -53,6 +53,18 @@ func checkTarget(p *profile.Profile, target origin.Target, to *grant.Destination
 	return sealed, nil
 }
 
+// errUnanswered leaves a request without an answer: the groatd that takes this one's place answers it when the client
+// asks again, as clients do where a connection ends without an answer.
+var errUnanswered = errors.New("another groatd answers")
+
+// worded words the error of a request for a token, unless that is left to the groatd that takes this one's place.
+func (d *Daemon) worded(err error, profile string) error {
+	if d.replaced.Load() && errors.Is(err, broker.ErrStopped) {
+		return errUnanswered
+	}
+	return d.wire(err, profile)
+}
+
 // find returns the profile of a name, or the only one where the name is empty. It may read the configuration again.
 func (d *Daemon) find(name string) (*profile.Profile, error) {
 	if name != "" {
@@ -139,7 +151,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	}
 	t, err := c.d.broker.Token(ctx, r.Query)
 	if err != nil {
-		return nil, c.d.wire(err, r.Profile)
+		return nil, c.d.worded(err, r.Profile)
 	}
 	api, err := checkTarget(p, r.Target, t.Destinations)
 	if err != nil {
@@ -159,7 +171,7 @@ func (c *conn) issueID(ctx context.Context, r wire.TokenRequest, p *profile.Prof
 		err = p.Endpoint.VerifyIDToken(ctx, i)
 	}
 	if err != nil {
-		return nil, c.d.wire(err, r.Profile)
+		return nil, c.d.worded(err, r.Profile)
 	}
 	return issued{id: i, profile: r.Profile}, nil
 }

@@ -52,7 +52,7 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 			"groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
 		{`{"code":-32601,"message":"m"}`, 1,
 			"groat: error: the groatd that runs is of another version and does not know this command\ngroat: hint: " +
-				"restart groatd\n"},
+				"groat restart\n"},
 		{
 			`{"code":-32002,"message":"a\nb\u001b[2J\u202ec\u0007","data":{"kind":"temporary","hint":"x\r\ny"}}`,
 			75, "groat: error: a b\ufffd[2J\ufffdc\ufffd\ngroat: hint: x  y\n",

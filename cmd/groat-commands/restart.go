@@ -2,10 +2,21 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/autostart"
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
+)
+
+const (
+	// replaceTime is how long a groatd may take to get another one's place: that gives requests to providers 20 s.
+	replaceTime = 45 * time.Second
+	// replacePause is the time between two looks whether it has.
+	replacePause = 20 * time.Millisecond
 )
 
 func (a *app) restartCommand() *cobra.Command {
@@ -33,6 +44,13 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 		if err := a.mayEnd(&d.status, f); err != nil {
 			return err
 		}
+		r, err := a.route()
+		if err != nil {
+			return report.NoRoute(err)
+		}
+		if h, ok := r.Holder(); ok && h.PID == d.status.PID && h.Handover != "" && len(d.status.Unsaved) == 0 {
+			return a.replace(ctx, r, d)
+		}
 		if err := a.end(ctx, d); err != nil {
 			return err
 		}
@@ -41,5 +59,51 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 	if err := a.call(ctx, providerTime, protocol.MethodStatus, struct{}{}, &status); err != nil {
 		return err
 	}
-	return a.write(textRestarted(&status))
+	return a.write(textRestarted(&status, d == nil))
+}
+
+// replace starts a groatd that takes the place of the one that runs, and gets its socket and its access tokens from it.
+func (a *app) replace(ctx context.Context, r *frame.Route, d *running) error {
+	exited, err := autostart.Replace(r, a.getenv)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, replaceTime)
+	defer cancel()
+	tick := time.NewTicker(replacePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-exited:
+			return errNotReplaced(d.status.PID)
+		case <-ctx.Done():
+			return errNotReplaced(d.status.PID)
+		case <-tick.C:
+		}
+		if s := askStatus(ctx, r); s != nil && s.PID != d.status.PID {
+			return a.write(textReplaced(s))
+		}
+	}
+}
+
+// askStatus returns the status of the groatd that runs, or nil where none answers.
+func askStatus(ctx context.Context, r *frame.Route) *protocol.StatusResult {
+	deadline, _ := ctx.Deadline()
+	conn, err := r.Reach(deadline, false)
+	if conn == nil && err == nil {
+		conn = r.ReachHolder(deadline)
+	}
+	if conn == nil || err != nil {
+		return nil
+	}
+	c, err := protocol.FromConn(conn)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	var s protocol.StatusResult
+	if c.Call(ctx, protocol.MethodStatus, struct{}{}, &s) != nil {
+		return nil
+	}
+	return &s
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/packaging/systemd"
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
@@ -119,7 +120,7 @@ func TestServiceVerbs(t *testing.T) {
 		"stop, a loss": {"service stop", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service stop --force\n"},
 		"stop, a loss wanted": {"stop --force", "active", `"it keeps x"`, 0, stopsService, "has ended"},
-		"restart":             {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711)."},
+		"restart":             {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711);"},
 		"restart, stopped":    {"service restart", "inactive", `"it keeps x"`, 0, restartsService, "runs now"},
 		"restart, a loss": {"restart", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"hint: groat restart --force\n"},
@@ -204,6 +205,25 @@ func TestOlderRelease(t *testing.T) {
 	} {
 		if older(c.a, c.b) != c.older {
 			t.Errorf("%s before %s: %v", c.a, c.b, !c.older)
+		}
+	}
+}
+
+// After an upgrade one line says that an older groatd runs, and how it is replaced.
+func TestAnOlderGroatdIsNamed(t *testing.T) {
+	sockets := serviceDaemon(t, "")
+	for of, want := range map[string]string{"v1.3.0": "groatd v1.2.0 runs, groat is v1.3.0: groat restart\n",
+		"v1.2.0": "", "dev": ""} {
+		release = of
+		c, err := protocol.Dial(t.Context(), sockets.Own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		(&app{stderr: &errs}).tellOlder(t.Context(), c)
+		c.Close()
+		if errs.String() != want {
+			t.Errorf("groat %s: %q", of, errs.String())
 		}
 	}
 }

@@ -168,7 +168,7 @@ func (a *app) restartService(ctx context.Context, s *service, f *stopFlags) erro
 	if err != nil {
 		return err
 	}
-	return a.write(textRestarted(status))
+	return a.write(textRestarted(status, !s.runs()))
 }
 
 // serviceJSON is what "groat service status --json" prints.

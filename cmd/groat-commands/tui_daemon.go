@@ -23,9 +23,16 @@ Where groatd is a service, this is "groat service stop".`,
 	}
 	helpRestart = help{
 		short: "Replace the groatd that runs by the one that is installed",
-		long: `End the groatd that runs and start the one that is installed. What it keeps in
-memory only would be lost, and a sign-in that is under way: then groat says so
-and does nothing, unless --force is given. Where none runs, one is started.
+		long: `Start the groatd that is installed in the place of the one that runs. The old
+one finishes what it has sent to a provider, and gives the new one its socket
+and its access tokens: no provider is asked for others, and who asks meanwhile
+waits. The new one has the environment of this shell. Where none runs, one is
+started.
+
+What groatd keeps in memory only would be lost, and a sign-in that is under way:
+then groat says so and does nothing, unless --force is given. With it, where
+GROAT_SOCKET names the socket, and after a groatd that hands nothing over, each
+access token is asked for again when it is needed.
 
 Where groatd is a service, this is "groat service restart".`,
 	}
@@ -115,7 +122,23 @@ func textWouldRestart(d *running) []byte {
 
 func textStopped(pid int) []byte { return fmt.Appendf(nil, "groatd (pid %d) has ended.\n", pid) }
 
-func textRestarted(s *protocol.StatusResult) []byte {
-	out := fmt.Appendf(nil, "groatd %s runs now (pid %d).\n", nameOf(s.Release), s.PID)
+// textRestarted is for a groatd that has no access tokens; first says that there was none before it.
+func textRestarted(s *protocol.StatusResult, first bool) []byte {
+	out := fmt.Appendf(nil, "groatd %s runs now (pid %d)", nameOf(s.Release), s.PID)
+	if !first {
+		out = append(out, "; access tokens are asked for again when they are needed"...)
+	}
+	return append(append(out, ".\n"...), textLockedKeystore(s)...)
+}
+
+// textReplaced is for a groatd that has another one's access tokens.
+func textReplaced(s *protocol.StatusResult) []byte {
+	out := fmt.Appendf(nil, "groatd %s runs now (pid %d), with the access tokens of the one before.\n",
+		nameOf(s.Release), s.PID)
 	return append(out, textLockedKeystore(s)...)
+}
+
+func errNotReplaced(pid int) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: "groat logs",
+		Message: fmt.Sprintf("no groatd has taken the place of the one that runs (pid %d)", pid)}
 }

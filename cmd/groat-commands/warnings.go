@@ -15,13 +15,24 @@ import (
 // warns are the commands after which a person is told which sign-ins end soon.
 var warns = []string{"get", "list", "status", "whoami"}
 
-// showWarnings tells a person which sign-ins end soon, once for each: groatd counts them as told. Nothing is asked
-// where no person would see it.
+// tellsOlder are the commands after which a person is told that the groatd that runs is of an older release.
+var tellsOlder = []string{"login", "logout", "list", "status", "whoami", "import", "reload", "unlock", "setup"}
+
+// showWarnings tells a person which sign-ins end soon, once for each: groatd counts them as told; and that an older
+// groatd runs. Nothing is asked where no person would see it.
 func (a *app) showWarnings(cmd *cobra.Command) {
-	if !slices.Contains(warns, cmd.Name()) || !a.aPersonSees() {
+	name, isService := cmd.Name(), cmd.Parent() != nil && cmd.Parent().Name() == "service"
+	ends, old := slices.Contains(warns, name), slices.Contains(tellsOlder, name)
+	if !ends && !old || isService || !a.aPersonSees() {
 		return
 	}
 	a.callRunning(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+		if old {
+			a.tellOlder(ctx, c)
+		}
+		if !ends {
+			return
+		}
 		var r protocol.WarningsResult
 		if c.Call(ctx, protocol.MethodWarnings, struct{}{}, &r) != nil { // an older groatd has them in its log only
 			return
@@ -30,6 +41,14 @@ func (a *app) showWarnings(cmd *cobra.Command) {
 			a.printNote(textSessionEnds(w, time.Now()))
 		}
 	})
+}
+
+// tellOlder says that an older groatd runs, if it does.
+func (a *app) tellOlder(ctx context.Context, c *protocol.Client) {
+	var h protocol.HelloResult
+	if c.Call(ctx, protocol.MethodHello, struct{}{}, &h) == nil && older(h.Release, release) {
+		a.printNote(textOlder(h.Release))
+	}
 }
 
 // aPersonSees reports whether a sentence on stderr is read by a person and by nothing else: stderr is a terminal, and

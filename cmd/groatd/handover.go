@@ -19,7 +19,8 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// A groatd that a client or a person started hands over to the one that a service manager starts (package handover).
+// A groatd that a client or a person started hands over to the one that a service manager starts, or to the one that
+// takes its place at a restart (package handover).
 // The first listens for it at a socket of its own beside its clients' one, the offer; the lock's record names that
 // socket.
 
@@ -36,9 +37,10 @@ const acceptAgain = time.Second
 // offer is the holder's side. A nil offer hands over to no process.
 type offer struct {
 	*listener
-	place string
-	d     *daemon.Daemon
-	log   *zap.Logger
+	clients *listener // whose socket a restart passes on
+	place   string
+	d       *daemon.Daemon
+	log     *zap.Logger
 	// stop ends the daemon, as a signal does.
 	stop func()
 
@@ -56,7 +58,7 @@ func newOffer(l *listener, place string, d *daemon.Daemon, log *zap.Logger) *off
 		return nil
 	}
 	socket.what = "the socket of the hand-over"
-	return &offer{listener: socket, place: place, d: d, log: log}
+	return &offer{listener: socket, clients: l, place: place, d: d, log: log}
 }
 
 // serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets
@@ -113,7 +115,14 @@ func (o *offer) answer(c *net.UnixConn) error {
 		return err
 	}
 	o.successor, o.conn = h, c
-	o.log.Info("a service manager's groatd takes over")
+	if h.Restarts() {
+		if o.clients.pass() {
+			o.d.IsReplaced()
+		}
+		o.log.Info("another groatd takes this one's place")
+	} else {
+		o.log.Info("a service manager's groatd takes over")
+	}
 	o.stop()
 	return nil
 }
@@ -135,41 +144,45 @@ func (o *offer) give(lock *stateLock) {
 	}
 	defer o.conn.Close()
 	tokens := o.d.Tokens()
-	if err := o.successor.Give(lock.file, tokens, clock.Now()); err != nil {
+	err := o.successor.Give(lock.file, o.clients.passed, tokens, clock.Now())
+	o.clients.passedOn(err == nil)
+	if err != nil {
 		o.log.Warn("the tokens were not handed over", zap.Error(err))
 		return
 	}
 	o.log.Info("handed over", zap.Int("tokens", len(tokens)))
 }
 
-// takeOver asks the groatd that holds the lock of the place's state directory to hand over, and returns its lock and
-// its tokens.
-func takeOver(s location) (*stateLock, []handover.Token, error) {
-	h, err := askHolder(s, false)
+// takeOver asks the groatd that holds the lock of the place's state directory to hand over, and returns what it has
+// given.
+func takeOver(s location, q handover.Question) (*state, error) {
+	h, err := askHolder(s, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer h.Close()
-	file, tokens, err := h.Take()
-	if file == nil {
-		return nil, nil, &refusal{exitCantCreate,
+	t, err := h.Take()
+	if t.Lock == nil {
+		return nil, &refusal{exitCantCreate,
 			fmt.Errorf("another groatd (pid %d) was to hand over, and did not: %w", h.PID, err),
 			orKill(h.PID, err, "groat status")}
 	}
-	l, err := adoptLock(s, file)
+	l, err := adoptLock(s, t.Lock)
 	if err != nil {
-		file.Close()
-		return nil, nil, err
+		t.Lock.Close()
+		if t.Socket != nil {
+			t.Socket.Close()
+		}
+		return nil, err
 	}
-	return l, tokens, nil
+	return &state{lock: l, tokens: t.Tokens, socket: t.Socket}, nil
 }
 
 // startTime is how long a holder that does not listen yet is waited for.
 const startTime = time.Second
 
-// askHolder asks the holder of the place's lock whether it hands over. With only set it wants to know the answer and no
-// more.
-func askHolder(s location, only bool) (*handover.Successor, error) {
+// askHolder asks the holder of the place's lock.
+func askHolder(s location, q handover.Question) (*handover.Successor, error) {
 	h, err := frame.ReadHolder(s.State)
 	starts := func() bool { return err != nil || h.Here() && h.Socket == "" } // or writes its record just now
 	for end := time.Now().Add(startTime); starts() && time.Now().Before(end); {
@@ -184,7 +197,7 @@ func askHolder(s location, only bool) (*handover.Successor, error) {
 		return nil, &refusal{exitCantCreate,
 			fmt.Errorf("another groatd runs (pid %d), which cannot hand over to this one", h.PID), end}
 	}
-	successor, err := handover.Ask(h.Handover, h.PID, s.ID, only, clock.Now)
+	successor, err := handover.Ask(h.Handover, h.PID, s.ID, q, clock.Now)
 	if why, ok := errors.AsType[*handover.Refusal](err); ok {
 		return nil, &refusal{exitCantCreate,
 			fmt.Errorf("another groatd runs (pid %d) and does not hand over to this one: %s", h.PID, why.Message),
@@ -234,7 +247,7 @@ func awaitLock(ctx context.Context, s location) bool {
 		case <-free:
 			return true
 		case <-tick.C:
-			if h, err := askHolder(s, true); err == nil {
+			if h, err := askHolder(s, handover.Only); err == nil {
 				h.Close()
 				return true
 			}

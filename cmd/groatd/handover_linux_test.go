@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 )
@@ -100,7 +101,7 @@ func TestAHolderThatCannotBeAsked(t *testing.T) {
 		filepath.Join(dir, "nobody"): "cannot be asked to hand over",
 	} {
 		lock.record(filepath.Join(dir, "agent.sock"), offer)
-		_, err := askHolder(s, true)
+		_, err := askHolder(s, handover.Only)
 		r, ok := errors.AsType[*refusal](err)
 		if !ok || r.code != exitCantCreate || r.hint != end || !strings.Contains(r.Error(), want) {
 			t.Errorf("offer %q: %v", offer, err)

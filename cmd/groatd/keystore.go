@@ -31,6 +31,8 @@ type state struct {
 	lock *stateLock
 	// tokens are the access tokens of the groatd that has handed over.
 	tokens []handover.Token
+	// socket is its clients', where this one takes its place.
+	socket *os.File
 	// waits is set if another groatd holds the lock.
 	waits bool
 }
@@ -39,8 +41,8 @@ type state struct {
 //
 // Where either is refused and a service manager has passed the socket, ending would only mean to be started again for
 // each client, until the manager gives up: then every request for a credential is answered with the refusal.
-func openState(s location, log *zap.Logger) (*state, error) {
-	st, err := lockedState(s)
+func openState(s location, replace bool, log *zap.Logger) (*state, error) {
+	st, err := lockedState(s, replace)
 	r, refused := errors.AsType[*refusal](err)
 	if !refused || !activated() {
 		return st, err
@@ -53,15 +55,20 @@ func openState(s location, log *zap.Logger) (*state, error) {
 		r.hint + ", then: systemctl --user restart groatd"}}, nil
 }
 
-func lockedState(s location) (*state, error) {
+// lockedState opens the state directory. With replace set this groatd is to take the place of the one that runs.
+func lockedState(s location, replace bool) (*state, error) {
 	if err := privateDir(s.State, "the state directory"); err != nil {
 		return nil, err
 	}
 	st := new(state)
 	var err error
 	st.lock, err = lockState(s)
-	if r, ok := errors.AsType[*refusal](err); ok && r.code == exitCantCreate && managed() {
-		st.lock, st.tokens, err = takeOver(s)
+	if r, ok := errors.AsType[*refusal](err); ok && r.code == exitCantCreate && (managed() || replace) {
+		q := handover.ForService
+		if replace {
+			q = handover.ForRestart
+		}
+		st, err = takeOver(s, q)
 	}
 	if err != nil {
 		return nil, err
@@ -71,6 +78,9 @@ func lockedState(s location) (*state, error) {
 	})
 	if err != nil {
 		st.lock.Close()
+		if st.socket != nil {
+			st.socket.Close()
+		}
 		return nil, errKeystore(err, s.State)
 	}
 	return st, nil

@@ -44,7 +44,8 @@ type listener struct {
 	socket *net.UnixListener
 	bound  fs.FileInfo // of the socket that this process bound, else nil
 	closed bool
-	said   string // the last error about the socket that was removed
+	passed *os.File // the socket on its way to a successor
+	said   string   // the last error about the socket that was removed
 	// taken is the file at path while another process serves it. Only the goroutine of watch uses it.
 	taken fs.FileInfo
 	// saidAlias is the same for the alias.
@@ -89,9 +90,15 @@ func activated() bool {
 	return err == nil && err2 == nil && pid == os.Getpid() && n > 0
 }
 
-// listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else
-// binds one.
-func listen(s location) (*listener, error) {
+// listen takes the socket that another groatd has handed over, or the one that the service manager passed
+// (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
+func listen(s location, handed *os.File) (*listener, error) {
+	if handed != nil {
+		defer handed.Close()
+		if l := adoptSocket(s, handed); l != nil {
+			return l, nil
+		}
+	}
 	path := s.socket()
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
@@ -248,6 +255,9 @@ func (l *listener) release() {
 	l.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.passed != nil {
+		return
+	}
 	if l.alias != "" {
 		dropAlias(l.alias, l.path)
 	}

@@ -38,6 +38,7 @@ const (
 type flags struct {
 	socket, config string
 	check, version bool
+	replace        bool
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&f.config, "config", os.Getenv("GROAT_CONFIG"),
 		"configuration `file` (default $GROAT_CONFIG, else in $XDG_CONFIG_HOME/groat)")
 	flag.BoolVar(&f.check, "check", false, "check the configuration and exit")
+	flag.BoolVar(&f.replace, "replace", false, "take the place of the groatd that runs, with its access tokens")
 	flag.BoolVar(&f.version, "version", false, "print the version and exit")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -119,9 +121,18 @@ func serve(f flags, where location, dir config.Dir) error {
 	}
 	log, file := newLogger()
 	defer log.Sync()
-	err := work(where, dir, log, file)
+	err := error(nil)
+	if f.replace { // the groatd that runs is not ended for one that cannot start
+		if _, err = dir.Load(); err == nil {
+			err = checkSite(f, where)
+		}
+	}
+	if err == nil {
+		err = work(f.replace, where, dir, log, file)
+	}
 	// Of a hundred that start at once all but one find another groatd, whose log this is.
-	if r, ok := errors.AsType[*refusal](err); file != nil && err != nil && !(ok && r.code == exitCantCreate) {
+	r, ok := errors.AsType[*refusal](err)
+	if file != nil && err != nil && (f.replace || !ok || r.code != exitCantCreate) {
 		log.Error("cannot go on", zap.Error(err))
 		file.open(where.State)
 	}
@@ -132,12 +143,12 @@ func serve(f flags, where location, dir config.Dir) error {
 }
 
 // work is serve with a log, whose file it opens once it has the lock.
-func work(where location, dir config.Dir, log *zap.Logger, file *logFile) error {
+func work(replace bool, where location, dir config.Dir, log *zap.Logger, file *logFile) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	raiseDescriptors(log)
 	readWithLittleGarbage()
-	st, err := openState(where, log)
+	st, err := openState(where, replace, log)
 	if err != nil {
 		return err
 	}
@@ -165,7 +176,7 @@ func work(where location, dir config.Dir, log *zap.Logger, file *logFile) error 
 	if adopted := d.Adopt(st.tokens); adopted > 0 {
 		log.Info("took over from another groatd", zap.Int("tokens", adopted))
 	}
-	l, err := listen(where)
+	l, err := listen(where, st.socket)
 	if err != nil {
 		return err
 	}

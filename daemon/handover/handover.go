@@ -1,5 +1,5 @@
 // Package handover passes what a groatd holds in memory to the groatd that takes its place: its access tokens and its
-// lock.
+// lock, and at a restart its clients' socket.
 //
 // A groatd that a client started holds the lock of the state directory. When a service manager starts its own groatd
 // for the same place, that one (the successor) connects to a private socket of the first (the holder) and asks for
@@ -27,10 +27,8 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
-	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/daemon/profile"
-	"github.com/groat-dev/groat/keystore"
 )
 
 // version counts changes that an older groatd could not read.
@@ -114,40 +112,13 @@ type request struct {
 	Place   string `json:"place"`
 	// Ask is set where the successor only wants to know the answer.
 	Ask bool `json:"ask,omitempty"`
+	// Restart is set where the successor is to be what the holder is: it takes the clients' socket too.
+	Restart bool `json:"restart,omitempty"`
 }
 
 // answer is the holder's answer to a request.
 type answer struct {
 	Refused *Refusal `json:"refused,omitempty"`
-}
-
-// record is a [Token] without the access token itself, which follows it, and the ID token, which follows that. Times
-// are in nanoseconds relative to the moment of sending, since two processes need not have the same boot clock.
-type record struct {
-	Profile         string              `json:"profile"`
-	Configuration   string              `json:"configuration"`
-	Scope           string              `json:"scope,omitempty"`
-	Audience        string              `json:"audience,omitempty"`
-	Granted         string              `json:"granted,omitempty"`
-	TypeAssumed     bool                `json:"type_assumed,omitempty"`
-	LifetimeAssumed bool                `json:"lifetime_assumed,omitempty"`
-	Last            bool                `json:"last,omitempty"`
-	Kept            bool                `json:"kept,omitempty"`
-	Age             time.Duration       `json:"age"`
-	Lifetime        time.Duration       `json:"lifetime"`
-	RenewIn         time.Duration       `json:"renew_in"`
-	Unused          time.Duration       `json:"unused"`
-	MaxMinTTL       time.Duration       `json:"max_min_ttl"`
-	Sealed          *grant.Destinations `json:"sealed"`
-	ID              *idRecord           `json:"id,omitempty"`
-}
-
-// idRecord is an ID token without the token itself.
-type idRecord struct {
-	Age      time.Duration `json:"age"`
-	Lifetime time.Duration `json:"lifetime"`
-	Subject  string        `json:"subject"`
-	Verified bool          `json:"verified,omitempty"`
 }
 
 // ErrBroken means that the other end does not keep to this protocol.
@@ -171,8 +142,8 @@ func authorize(c *net.UnixConn, pid int) error {
 
 // Holder is the holder's end of one hand-over.
 type Holder struct {
-	c   *net.UnixConn
-	ask bool
+	c            *net.UnixConn
+	ask, restart bool
 }
 
 // Receive reads a successor's request from a connection, which stays the caller's. It refuses a process of another
@@ -186,7 +157,7 @@ func Receive(c *net.UnixConn, place string) (*Holder, error) {
 	if err := readMessage(c, &r); err != nil {
 		return nil, err
 	}
-	h := &Holder{c: c, ask: r.Ask}
+	h := &Holder{c: c, ask: r.Ask, restart: r.Restart}
 	switch {
 	case r.Version != version:
 		return nil, h.Refuse(&Refusal{fmt.Sprintf("it hands over by version %d of the hand-over only", version),
@@ -199,6 +170,9 @@ func Receive(c *net.UnixConn, place string) (*Holder, error) {
 
 // OnlyAsks reports whether the successor only wants to know the answer.
 func (h *Holder) OnlyAsks() bool { return h.ask }
+
+// Restarts reports whether the successor is to be what the holder is, and takes the clients' socket too.
+func (h *Holder) Restarts() bool { return h.restart }
 
 // Refuse answers no. It returns the refusal.
 func (h *Holder) Refuse(why *Refusal) error {
@@ -216,11 +190,15 @@ func (h *Holder) Accept() error {
 	return writeMessage(h.c, answer{})
 }
 
-// Give sends the lock and the tokens, and returns when the successor has them. The lock's file stays the caller's, who
-// closes it without unlocking it.
-func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
+// Give sends the lock, the clients' socket unless that is nil, and the tokens, and returns when the successor has them.
+// The files stay the caller's, who closes the lock without unlocking it.
+func (h *Holder) Give(lock, socket *os.File, tokens []Token, now clock.Instant) error {
 	h.c.SetDeadline(time.Now().Add(transferTime))
-	if _, _, err := h.c.WriteMsgUnix([]byte{1}, unix.UnixRights(int(lock.Fd())), nil); err != nil {
+	fds := []int{int(lock.Fd())}
+	if socket != nil {
+		fds = append(fds, int(socket.Fd()))
+	}
+	if _, _, err := h.c.WriteMsgUnix([]byte{1}, unix.UnixRights(fds...), nil); err != nil {
 		return err
 	}
 	w := bufio.NewWriter(h.c)
@@ -240,59 +218,36 @@ func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
 	return err
 }
 
-// writeToken writes a token, and takes its size from left. One that the successor would not read is left out: without
-// it that one asks the server for another.
-func writeToken(w io.Writer, t Token, now clock.Instant, left *int) error {
-	var identity []byte
-	r := record{
-		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
-		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
-		Last: t.Token.Last, Kept: t.Token.Kept,
-		Age: now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
-		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Destinations,
-	}
-	if i := t.Token.ID; i != nil {
-		r.ID = &idRecord{Age: now.Sub(i.Sent), Lifetime: i.Lifetime, Subject: i.Subject, Verified: i.Verified()}
-		identity = i.Text.AppendTo(nil)
-		defer clear(identity)
-	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	access := t.Token.Access.AppendTo(nil)
-	defer clear(access)
-	size := len(text) + len(access) + len(identity) + 3*headerSize
-	if len(text) > maxMessage || len(access) > maxAccess || size > *left {
-		return nil
-	}
-	*left -= size
-	if err := writeBytes(w, text); err != nil {
-		return err
-	}
-	if err := writeBytes(w, access); err != nil || r.ID == nil {
-		return err
-	}
-	return writeBytes(w, identity)
-}
-
 // Successor is the successor's end of one hand-over.
 type Successor struct {
-	PID   int // the holder's process id
-	c     *net.UnixConn
-	now   clock.Func
-	asked clock.Instant
+	PID     int // the holder's process id
+	c       *net.UnixConn
+	now     clock.Func
+	asked   clock.Instant
+	restart bool
 }
 
+// Question is what a successor asks for.
+type Question int
+
+// The questions: the lock and the tokens, for a service manager's groatd; only whether they would be given; and with
+// them the clients' socket.
+const (
+	ForService Question = iota
+	Only
+	ForRestart
+)
+
 // Ask connects to the socket of the holder, the process with the id pid, and asks it to hand over the place with the id
-// place; where only is set it wants to know the answer and no more. A holder that goes on answers with a [*Refusal].
-func Ask(socket string, pid int, place string, only bool, now clock.Func) (*Successor, error) {
+// place. A holder that goes on answers with a [*Refusal].
+func Ask(socket string, pid int, place string, q Question, now clock.Func) (*Successor, error) {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
 	s := &Successor{PID: pid, c: c, now: now, asked: now()}
-	if err := s.ask(pid, request{version, place, only}); err != nil {
+	s.restart = q == ForRestart
+	if err := s.ask(pid, request{version, place, q == Only, s.restart}); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -320,46 +275,62 @@ func (s *Successor) ask(pid int, r request) error {
 // Close ends the hand-over. A holder that has already sent the lock ends in any case.
 func (s *Successor) Close() error { return s.c.Close() }
 
-// Take waits for the lock and the tokens. If there is an error about the tokens, it returns none of them, and the lock
-// all the same. The caller closes the lock's file.
-func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
+// Taken is what a successor has got. The caller closes the files.
+type Taken struct {
+	Lock   *os.File
+	Socket *os.File // the clients'; nil where it was not asked for, or is not given
+	Tokens []Token
+}
+
+// Take waits for the lock and the tokens. If there is an error about the tokens, it returns none of them, and the files
+// all the same.
+func (s *Successor) Take() (t Taken, err error) {
 	s.c.SetDeadline(time.Now().Add(DrainTime))
-	if lock, err = s.takeLock(); err != nil {
-		return nil, nil, err
+	if t.Lock, t.Socket, err = s.takeFiles(); err != nil {
+		return Taken{}, err
 	}
 	s.c.SetDeadline(time.Now().Add(transferTime))
 	r := bufio.NewReader(io.LimitReader(s.c, maxAll))
+	var tokens []Token
 	for len(tokens) <= maxTokens {
-		t, err := s.readToken(r)
+		token, err := s.readToken(r)
 		if errors.Is(err, io.EOF) {
 			s.c.Write([]byte{1}) // if this fails, the holder ends at its deadline
-			return lock, tokens, nil
+			t.Tokens = tokens
+			return t, nil
 		}
 		if err != nil {
-			return lock, nil, err
+			return t, err
 		}
-		tokens = append(tokens, t)
+		tokens = append(tokens, token)
 	}
-	return lock, nil, ErrBroken
+	return t, ErrBroken
 }
 
-func (s *Successor) takeLock() (*os.File, error) {
-	oob := make([]byte, unix.CmsgSpace(4))
+func (s *Successor) takeFiles() (lock, socket *os.File, err error) {
+	most := 1
+	if s.restart {
+		most = 2
+	}
+	oob := make([]byte, unix.CmsgSpace(4*most))
 	n, oobn, flags, _, err := s.c.ReadMsgUnix(make([]byte, 1), oob)
 	fds, ok := descriptors(oob[:oobn])
-	if err == nil && n == 1 && ok && len(fds) == 1 && flags&unix.MSG_CTRUNC == 0 {
-		return os.NewFile(uintptr(fds[0]), "lock"), nil
+	if err == nil && n == 1 && ok && len(fds) > 0 && len(fds) <= most && flags&unix.MSG_CTRUNC == 0 {
+		if len(fds) > 1 {
+			socket = os.NewFile(uintptr(fds[1]), "socket")
+		}
+		return os.NewFile(uintptr(fds[0]), "lock"), socket, nil
 	}
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case n == 0:
-		return nil, io.ErrUnexpectedEOF
+		return nil, nil, io.ErrUnexpectedEOF
 	}
-	return nil, ErrBroken
+	return nil, nil, ErrBroken
 }
 
 // descriptors returns all descriptors that have come with a message; ok is false if that has anything else.
@@ -375,75 +346,6 @@ func descriptors(oob []byte) (fds []int, ok bool) {
 		fds = append(fds, more...)
 	}
 	return fds, ok
-}
-
-// readToken returns io.EOF after the last token.
-func (s *Successor) readToken(r io.Reader) (Token, error) {
-	text, err := readBytes(r, maxMessage)
-	if err != nil {
-		return Token{}, err
-	}
-	if len(text) == 0 {
-		return Token{}, io.EOF
-	}
-	access, err := readBytes(r, maxAccess)
-	if err != nil {
-		return Token{}, err
-	}
-	var e record
-	if json.Unmarshal(text, &e) != nil || !grant.IsVisibleToken(access) {
-		return Token{}, ErrBroken
-	}
-	durations := []time.Duration{e.Age, e.Lifetime, e.RenewIn, e.Unused, e.MaxMinTTL}
-	if e.ID != nil {
-		durations = append(durations, e.ID.Age, e.ID.Lifetime)
-	}
-	for _, d := range durations {
-		if d > longest || d < -longest {
-			return Token{}, ErrBroken
-		}
-	}
-	identity, err := s.readIDToken(r, e)
-	if err != nil {
-		return Token{}, err
-	}
-	// The record was sent after this end asked. Counting from there, the token may be taken for older than it is, but
-	// never for younger.
-	now := s.now()
-	return Token{Configuration: e.Configuration, Cached: broker.Cached{
-		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
-		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
-		Token: grant.Token{
-			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer",
-			TypeAssumed: e.TypeAssumed, Scope: e.Granted,
-			Sent: s.instant(e.Age), Lifetime: e.Lifetime,
-			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last, Kept: e.Kept,
-			Destinations: e.Sealed, ID: identity,
-		},
-	}}, nil
-}
-
-// readIDToken reads the ID token of a record, if it has one.
-func (s *Successor) readIDToken(r io.Reader, e record) (*grant.IDToken, error) {
-	if e.ID == nil {
-		return nil, nil
-	}
-	text, err := readBytes(r, maxAccess)
-	if err != nil {
-		return nil, err
-	}
-	if !grant.IsB64Token(text) || e.Sealed == nil {
-		return nil, ErrBroken
-	}
-	sent := s.instant(e.ID.Age)
-	return grant.AdoptIDToken(keystore.NewSecret(text), sent, e.ID.Lifetime, e.ID.Subject, e.Sealed, e.ID.Verified), nil
-}
-
-// instant is when something was sent that was so old when the record was.
-func (s *Successor) instant(age time.Duration) clock.Instant {
-	now := s.now()
-	sent := s.asked.Boot - max(age, 0)
-	return clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}
 }
 
 // A message or a token's secret is sent as its length, in four bytes, big-endian, and its bytes.

@@ -105,16 +105,17 @@ func TestM1LockAndTokens(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if err := errors.Join(h.Accept(), h.Give(lock, want, clock.Now()), lock.Close()); err != nil {
+		if err := errors.Join(h.Accept(), h.Give(lock, nil, want, clock.Now()), lock.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	passed, got, err := s.Take()
+	taken, err := s.Take()
+	passed, got := taken.Lock, taken.Tokens
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%d tokens, %v", len(got), err)
 	}
@@ -212,13 +213,13 @@ func TestM2TheAnswer(t *testing.T) {
 			}
 		}
 	})
-	s, err := handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.Only, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	refuse = true
-	_, err = handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	_, err = handover.Ask(socket, os.Getpid(), place, handover.Only, clock.Now)
 	if why, ok := errors.AsType[*handover.Refusal](err); !ok || *why != *no {
 		t.Errorf("%v", err)
 	}
@@ -227,7 +228,7 @@ func TestM2TheAnswer(t *testing.T) {
 // A successor takes nothing from another process than the one that the lock names, and nothing that is no token.
 func TestM7WhoAnswers(t *testing.T) {
 	socket := holder(t, func(*net.UnixConn) {})
-	if _, err := handover.Ask(socket, os.Getpid()+1, place, false, clock.Now); !errors.Is(err, handover.ErrBroken) {
+	if _, err := handover.Ask(socket, os.Getpid()+1, place, handover.ForService, clock.Now); !errors.Is(err, handover.ErrBroken) {
 		t.Errorf("another process: %v", err)
 	}
 	frame := func(text string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + text }
@@ -278,12 +279,13 @@ func TestM7WhoAnswers(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			passed, tokens, err := s.Take()
+			taken, err := s.Take()
+			passed, tokens := taken.Lock, taken.Tokens
 			if (err != nil) != (test.tokens < 0) || len(tokens) != max(test.tokens, 0) ||
 				(passed == nil) != test.noLock {
 				t.Errorf("%d tokens, the lock %v, %v", len(tokens), passed != nil, err)
@@ -311,25 +313,31 @@ func TestM11TooMuch(t *testing.T) {
 		socket := holder(t, func(c *net.UnixConn) {
 			h, err := handover.Receive(c, place)
 			if err == nil {
-				err = errors.Join(h.Accept(), h.Give(lock, []handover.Token{long, sample(now), wide}, now))
+				err = errors.Join(h.Accept(), h.Give(lock, nil, []handover.Token{long, sample(now), wide}, now))
 			}
 			if err != nil {
 				t.Error(err)
 			}
 		})
-		s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+		s, err := handover.Ask(socket, os.Getpid(), place, handover.ForService, clock.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		passed, tokens, err := s.Take()
+		taken, err := s.Take()
+		passed, tokens := taken.Lock, taken.Tokens
 		if err != nil || len(tokens) != 1 {
 			t.Fatalf("%d tokens, %v", len(tokens), err)
 		}
 		passed.Close()
 	})
-	for _, n := range []int{0, 2, 3, 200} {
-		t.Run(fmt.Sprintf("M11 %d descriptors", n), func(t *testing.T) {
+	for _, c := range []struct {
+		n int
+		q handover.Question
+	}{{0, handover.ForService}, {2, handover.ForService}, {3, handover.ForService}, {200, handover.ForService},
+		{0, handover.ForRestart}, {3, handover.ForRestart}} {
+		n := c.n
+		t.Run(fmt.Sprintf("M11 %d descriptors for %d", n, c.q), func(t *testing.T) {
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -348,18 +356,70 @@ func TestM11TooMuch(t *testing.T) {
 				}
 				w.Close()
 			})
-			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			s, err := handover.Ask(socket, os.Getpid(), place, c.q, clock.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if lock, _, err := s.Take(); lock != nil || err == nil {
-				t.Errorf("%v, %v", lock, err)
+			if taken, err := s.Take(); taken.Lock != nil || err == nil {
+				t.Errorf("%v, %v", taken.Lock, err)
 			}
 			r.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("the other end is still open: %v", err)
 			}
 		})
+	}
+}
+
+// At a restart the clients' socket passes too, and its queue: a client that has connected before is answered after.
+func TestTheSocketPasses(t *testing.T) {
+	lock := lockFile(t)
+	defer lock.Close()
+	clients, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "c"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients.SetUnlinkOnClose(false)
+	early, err := net.Dial("unix", clients.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	socket := holder(t, func(c *net.UnixConn) {
+		h, err := handover.Receive(c, place)
+		if err != nil || !h.Restarts() {
+			t.Error(err)
+			return
+		}
+		f, err := clients.File()
+		if err := errors.Join(err, clients.Close(), h.Accept(), h.Give(lock, f, nil, clock.Now()), f.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := handover.Ask(socket, os.Getpid(), place, handover.ForRestart, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	taken, err := s.Take()
+	if err != nil || taken.Socket == nil {
+		t.Fatalf("%+v, %v", taken, err)
+	}
+	taken.Lock.Close()
+	l, err := net.FileListener(taken.Socket)
+	taken.Socket.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("x"))
+	c.Close()
+	if got, err := io.ReadAll(early); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

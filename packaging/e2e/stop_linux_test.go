@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
@@ -16,7 +18,6 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	t.Parallel()
 	r := newUserEnv(t, stranger)
 	r.vars = []string{"GROAT_NO_AUTOSTART="}
-	t.Cleanup(func() { stopServing(r.socket()) })
 	if got := r.groat("", "stop"); got != "No groatd runs.\n" {
 		t.Errorf("before: %q", got)
 	}
@@ -50,6 +51,50 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	}
 	await("ready")
 
+	// A restart changes nothing for who asks, before and meanwhile, and no server is asked.
+	asked := server.Count(sandbox.SpatiafiTokenPath)
+	r.vars = []string{"GROAT_NO_AUTOSTART=1"}
+	until, callers := make(chan struct{}), sync.WaitGroup{}
+	for range 2 {
+		callers.Go(func() {
+			for done := false; !done; {
+				select {
+				case <-until:
+					done = true
+				default:
+				}
+				if got := r.run("", "groat", "get", "work"); got.stdout != token {
+					t.Errorf("meanwhile: %+v", got)
+				}
+			}
+		})
+	}
+	for range 3 {
+		if got := r.groat("", "restart"); !strings.HasSuffix(got, " with the access tokens of the one before.\n") {
+			t.Errorf("%q", got)
+		}
+		await("ready")
+		if pid := serving(r.socket()); pid == first || pid == 0 {
+			t.Errorf("process %d serves, as before", pid)
+		} else {
+			first = pid
+		}
+	}
+	close(until)
+	callers.Wait()
+	waits := r.underWay(server, sandbox.Fault{Delay: time.Second})
+	asked++
+	r.groat("", "restart")
+	await("ready")
+	if err := waits.Wait(); err != nil {
+		t.Errorf("the request that was under way: %v", err)
+	}
+	first = serving(r.socket())
+	r.vars = []string{"GROAT_NO_AUTOSTART="}
+	if n := server.Count(sandbox.SpatiafiTokenPath); n != asked {
+		t.Errorf("%d token requests", n-asked)
+	}
+
 	r.groat(r.password+"\n", "login", "brief", "--provider", "spatiafi", "--username", person, "--auth-server",
 		server.URL(), "--secret-stdin", "--ephemeral")
 	r.refused(r.run("", "groat", "stop"), 75, "it keeps profiles in memory only: brief", "groat stop --force")
@@ -63,7 +108,7 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	if pid := serving(r.socket()); pid != 0 {
 		t.Errorf("process %d serves", pid)
 	}
-	asked := server.Count(sandbox.SpatiafiTokenPath)
+	asked = server.Count(sandbox.SpatiafiTokenPath)
 	if got := r.groat("", "get", "work"); got == token || server.Count(sandbox.SpatiafiTokenPath) != asked+1 {
 		t.Error("the next groatd has the token of the one that was stopped")
 	}

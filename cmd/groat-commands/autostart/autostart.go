@@ -43,6 +43,16 @@ func Start(ctx context.Context, r *frame.Route, getenv func(string) string, dead
 	return s.start(ctx)
 }
 
+// Replace starts a groatd that takes the place of the one that runs. The channel delivers how it has ended, if it does.
+// The error is an [*Error].
+func Replace(r *frame.Route, getenv func(string) string) (<-chan *os.ProcessState, error) {
+	s := &starter{route: r, getenv: getenv}
+	if s.program = FindDaemon(getenv("PATH")); s.program == "" {
+		return nil, s.fail(Error{Reason: NoProgram})
+	}
+	return s.spawn("--replace")
+}
+
 func (s *starter) start(ctx context.Context) (*frame.Conn, error) {
 	r, getenv, deadline := s.route, s.getenv, s.deadline
 	r.PlainMayBeOurs()
@@ -215,8 +225,8 @@ func (s *starter) awaitReady(ctx context.Context) (*frame.Conn, error) {
 	}
 }
 
-func (s *starter) spawn() (<-chan *os.ProcessState, error) {
-	exited, err := Spawn(s.program, nil, daemonEnv(os.Environ()))
+func (s *starter) spawn(args ...string) (<-chan *os.ProcessState, error) {
+	exited, err := Spawn(s.program, args, daemonEnv(os.Environ()))
 	if err != nil {
 		return nil, s.fail(Error{Reason: NotSpawned, Err: err})
 	}

@@ -150,7 +150,7 @@ func hungUp(cause error) *Failure {
 func oldDaemon(cause error) *Failure {
 	return &Failure{Code: ExitInternal,
 		Message: "the groatd that runs is of another version and does not know this command",
-		Hint:    "restart groatd", Cause: cause}
+		Hint:    "groat restart", Cause: cause}
 }
 
 func dialFailed(e *frame.DialError) *Failure {
