@@ -21,10 +21,11 @@ if [ -z "$version" ]; then
   version=${version#v}
   [ -n "$version" ] ||
     version=0.0~$(date -d "@$committed" +%Y%m%d%H%M%S).$(git rev-parse --short=8 HEAD)
+  [ -z "$(git status --porcelain --untracked-files=no)" ] || version+=+changed
 fi
 # What both kinds of packages allow in a version (deb-version(7), rpm-version(7)).
 [[ $version =~ ^[0-9][A-Za-z0-9.+~]*$ ]] || die "no package can have the version $version" "make packages VERSION=1.2.3"
-GOARCH=${GOARCH:-$(go env GOARCH)}
+GOARCH=${GOARCH:-$(go env GOARCH)} arch=$GOARCH
 host=$(go env GOHOSTARCH)
 
 config=$PWD/packaging/packages/nfpm.yaml stage=$(mktemp -d)
@@ -62,6 +63,6 @@ for kind in deb rpm; do
   (cd "$stage" && ./nfpm package --config "$config" --packager $kind --target "$out/")
 done
 (unset GOARCH; go run ./packaging/sbom -release "$version" "$stage/bin/groat" "$stage/bin/groat-commands" \
-  "$stage/bin/groatd") >"$out/groat_$version.cdx.json"
+  "$stage/bin/groatd") >"$out/groat_${version}_$arch.cdx.json"
 (cd "$out" && sha256sum groat[-_]* >SHA256SUMS)
 cat "$out/SHA256SUMS"

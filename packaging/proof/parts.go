@@ -59,8 +59,8 @@ var parts = []part{
 	},
 	{
 		name: "packages",
-		what: "The .deb in clean trees of Debian 12 and 13: from the package to the first token, upgraded under a running " +
-			"groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
+		what: "The .deb in clean trees of Debian 12 and 13: from the package to the first token, upgraded under a " +
+			"running groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
 		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
 			programs...),
 		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd"},
