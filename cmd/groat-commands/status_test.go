@@ -147,7 +147,7 @@ func checkStatus(t *testing.T, name string, s screen, got string) {
 	}
 }
 
-func TestStatusWithoutProfiles(t *testing.T) {
+func TestStatusOfTheKeystore(t *testing.T) {
 	for name, k := range map[string]protocol.KeystoreResult{
 		"status-empty.txt":  {Use: "auto", State: "undecided", Message: "the first login chooses"},
 		"status-nobus.txt":  {Use: "keychain", State: "unavailable", Message: "no D-Bus session"},
@@ -155,6 +155,13 @@ func TestStatusWithoutProfiles(t *testing.T) {
 	} {
 		r := &statusJSON{StatusResult: protocol.StatusResult{Release: "dev", PID: 1, StartedAt: statusNow.Unix() + 5,
 			Keystore: k}}
+		if k.State == "locked" { // which is said once, with the command
+			for _, p := range everyState().Profiles {
+				if p.State == "locked" || p.Profile == "half" {
+					r.Profiles = append(r.Profiles, p)
+				}
+			}
+		}
 		golden(t, name, string(textStatus(screen{width: 80}, r, statusNow)))
 	}
 }

@@ -24,6 +24,9 @@ func textStatus(s screen, r *statusJSON, now time.Time) []byte {
 	}
 	var needing, others []entry
 	for _, p := range r.Profiles {
+		if p.Blocked == protocol.Locked && r.Keystore.State == string(protocol.Locked) {
+			p.Message, p.Hint = "", "" // which the keystore's own lines say
+		}
 		if e := s.entry(p, now); e.needed {
 			needing = append(needing, e)
 		} else {

@@ -32,11 +32,15 @@ func (t *Table) logBroken(old, now *Set) {
 	}
 }
 
-// maxSpoiled is how many of the files that cannot be used are looked at for a request.
+// maxSpoiled is how many of the files that cannot be used are looked at for a request, beside the one that it is about.
 const maxSpoiled = 64
 
-// mended reports whether a file that could not be used is another one by now. loading is held.
-func (t *Table) mended() bool {
+// mended reports whether a file that could not be used is another one by now; first is the one that matters, or nil.
+// loading is held.
+func (t *Table) mended(first *config.Error) bool {
+	if first != nil && config.FileStamp(first.File) != t.spoiled[first.File] {
+		return true
+	}
 	looked := 0
 	for file, stamp := range t.spoiled {
 		if looked++; looked > maxSpoiled {

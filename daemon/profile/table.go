@@ -62,8 +62,8 @@ func New(o Options) *Table {
 // Usable is Snapshot, and reads the configuration again where the whole of it could not be used and the files have
 // changed since.
 func (t *Table) Usable() *Set {
-	if t.Snapshot().refused != nil {
-		t.reloadChanged(true) // else the set says why not
+	if refused := t.Snapshot().refused; refused != nil {
+		t.reloadChanged(refused) // else the set says why not
 	}
 	return t.Snapshot()
 }
@@ -201,8 +201,8 @@ func (t *Table) Find(w Wanted) (*Profile, error) {
 	was := t.Snapshot()
 	p, err := was.Pick(w)
 	_, unknown := errors.AsType[*UnknownError](err)
-	_, broken := errors.AsType[*config.Error](err)
-	if !unknown && !broken {
+	broken, _ := errors.AsType[*config.Error](err)
+	if !unknown && broken == nil {
 		return p, err
 	}
 	if err := t.reloadChanged(broken); err != nil {
@@ -220,13 +220,13 @@ const retryTime = time.Second
 // reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done,
 // or a file that could not be used has changed; and from time to time if a profile is wanted that cannot be used: what
 // is wrong may be a directory. The error is what is wrong with the files as a whole; then the set stays as it was.
-func (t *Table) reloadChanged(broken bool) error {
+func (t *Table) reloadChanged(broken *config.Error) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	stamp, mended := t.Config.Stamp(), t.mended()
+	stamp, mended := t.Config.Stamp(), t.mended(broken)
 	just := time.Since(t.tried) < retryTime && !mended
 	switch {
-	case stamp != "" && stamp == t.stamp && !mended && (!broken || just):
+	case stamp != "" && stamp == t.stamp && !mended && (broken == nil || just):
 		return nil
 	case t.failure != nil && just:
 		return t.failure
@@ -240,7 +240,7 @@ func (t *Table) reloadChanged(broken bool) error {
 	if whole != nil {
 		t.fail(whole)
 	}
-	if !broken { // else what has changed is in the log
+	if broken == nil { // else what has changed is in the log
 		t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
 	}
 	return err
@@ -250,8 +250,8 @@ func (t *Table) reloadChanged(broken bool) error {
 // writes, or in a way that cannot be used, or nothing can be written. The error is a [*config.Error] or about the
 // system.
 func (t *Table) CheckSave(p *Profile) error {
-	if t.Broken(p.Name) != nil { // as far as is known
-		if err := t.reloadChanged(true); err != nil {
+	if broken := t.Broken(p.Name); broken != nil { // as far as is known
+		if err := t.reloadChanged(broken); err != nil {
 			return err
 		}
 	}
