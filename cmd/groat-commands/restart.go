@@ -48,8 +48,8 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 		if err != nil {
 			return report.NoRoute(err)
 		}
-		if h, ok := r.Holder(); ok && h.PID == d.status.PID && h.Handover != "" && len(d.status.Unsaved) == 0 {
-			return a.replace(ctx, r, d)
+		if handsOver(r, d) {
+			return a.replace(ctx, r, d, autostart.Replacing)
 		}
 		if err := a.end(ctx, d); err != nil {
 			return err
@@ -62,9 +62,16 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 	return a.write(textRestarted(&status, d == nil))
 }
 
-// replace starts a groatd that takes the place of the one that runs, and gets its socket and its access tokens from it.
-func (a *app) replace(ctx context.Context, r *frame.Route, d *running) error {
-	exited, err := autostart.Replace(r, a.getenv)
+// handsOver reports whether a groatd can give another one what it has.
+func handsOver(r *frame.Route, d *running) bool {
+	h, ok := r.Holder()
+	return ok && h.PID == d.status.PID && h.Handover != "" && len(d.status.Unsaved) == 0
+}
+
+// replace starts a groatd that takes the place of the one that runs, and gets its socket and its access tokens from it;
+// or for a service one that carries the tokens to the next, which the connection to the service's socket starts.
+func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how string) error {
+	exited, err := autostart.TakeOver(r, a.getenv, how)
 	if err != nil {
 		return err
 	}
@@ -74,8 +81,11 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running) error {
 	defer tick.Stop()
 	for {
 		select {
-		case <-exited:
-			return errNotReplaced(d.status.PID)
+		case state := <-exited:
+			if !state.Success() {
+				return errNotReplaced(d.status.PID)
+			}
+			exited = nil // it has carried the tokens
 		case <-ctx.Done():
 			return errNotReplaced(d.status.PID)
 		case <-tick.C:

@@ -133,9 +133,9 @@ func TestServiceVerbs(t *testing.T) {
 		"status, failed": {"service status", "failed", "", report.ExitUnavailable, "",
 			"groat: error: groatd has failed\ngroat: hint: groat service logs\n"},
 		"logs": {"service logs -f -n 7", "active", "", 0,
-			"journalctl --user --no-pager -u groatd.service -n 7 -f\n", "a line\n"},
+			"journalctl --no-pager --user-unit groatd.service -n 7 -f\n", "a line\n"},
 		"all logs": {"logs -n 0", "inactive", "", 0,
-			"journalctl --user --no-pager -u groatd.service -n all\n", "a line\n"},
+			"journalctl --no-pager --user-unit groatd.service -n all\n", "a line\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pid := 4711

@@ -150,14 +150,27 @@ func (a *app) serviceMayEnd(ctx context.Context, s *service, f *stopFlags) error
 	return a.mayEnd(&d.status, f)
 }
 
-// restartService ends the service and starts it again.
+// restartService replaces the groatd of the service by the one that is installed.
 func (a *app) restartService(ctx context.Context, s *service, f *stopFlags) error {
-	args := []string{"restart", systemd.ServiceName}
 	if s.runs() {
-		if err := a.serviceMayEnd(ctx, s, f); err != nil {
+		d, err := a.findRunning(ctx)
+		if err != nil && !f.force {
 			return err
 		}
+		if err == nil && d != nil {
+			defer d.c.Close()
+			of := d.status.PID == s.pid // else the service waits for another groatd
+			if err := a.mayEnd(&d.status, f); of && err != nil {
+				return err
+			}
+			if carries := of && handsOver(s.route, d); carries && f.dry {
+				return a.write(textWouldCarry(s.pid))
+			} else if carries {
+				return a.replace(ctx, s.route, d, autostart.Carrying)
+			}
+		}
 	}
+	args := []string{"restart", systemd.ServiceName}
 	if f.dry {
 		return a.write(textCommands([][]string{args}))
 	}
@@ -213,7 +226,8 @@ func (a *app) journal(f *logFlags) error {
 	if f.lines > 0 {
 		lines = strconv.FormatUint(uint64(f.lines), 10)
 	}
-	args := []string{"--user", "--no-pager", "-u", systemd.ServiceName, "-n", lines}
+	// With --user journalctl would read the user's own files only, and there are none where the journal is in memory.
+	args := []string{"--no-pager", "--user-unit", systemd.ServiceName, "-n", lines}
 	if f.follow {
 		args = append(args, "-f")
 	}

@@ -109,7 +109,8 @@ func (a *app) findRunning(ctx context.Context) (*running, error) {
 	defer cancel()
 	if err := d.c.Call(bounded, protocol.MethodStatus, struct{}{}, &d.status); err != nil {
 		d.c.Close()
-		if errors.Is(err, context.DeadlineExceeded) && d.server > 0 {
+		// The socket of a service is the service manager's, which must not be killed.
+		if errors.Is(err, context.DeadlineExceeded) && isGroatd(d.server) {
 			return nil, errHangs(d.server)
 		}
 		return nil, err

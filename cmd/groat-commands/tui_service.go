@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -36,12 +37,17 @@ would be lost, and a sign-in that is under way: then groat says so and does
 nothing, unless --force is given.`,
 	}
 	helpServiceRestart = help{
-		short: "End groatd and start the one that is installed",
-		long: `End groatd and start the one that is installed. Programs that ask meanwhile wait
-at its socket. The access tokens are gone with it, so each is asked for again
-when a program needs it; credentials and sign-ins stay. What groatd keeps in
-memory only would be lost, and a sign-in that is under way: then groat says so
-and does nothing, unless --force is given.`,
+		short: "Replace the groatd of the service by the one that is installed",
+		long: `Replace the groatd of the service by the one that is installed. Programs that ask
+meanwhile wait at its socket, which systemd keeps. A process of its own, which
+systemd knows nothing of, has the access tokens while the one has ended and the
+other has not begun; no provider is asked for others.
+
+What groatd keeps in memory only would be lost, and a sign-in that is under way:
+then groat says so and does nothing, unless --force is given. With it, and after
+a groatd that hands nothing over, systemd restarts the service, and each access
+token is asked for again when it is needed. systemctl --user restart groatd does
+the same.`,
 	}
 	helpServiceStatus = help{
 		short: "Show whether the service is installed and runs",
@@ -52,7 +58,7 @@ active, or where groatd has failed.`,
 	}
 	helpServiceLogs = help{
 		short: "Show what the service has logged",
-		long:  "Show the last lines that groatd has logged to the journal, by journalctl --user.",
+		long:  "Show the last lines that groatd has logged to the journal.",
 	}
 )
 
@@ -195,8 +201,8 @@ func errNoJournal() *report.Failure {
 
 // errJournal takes why journalctl could not be run, or "" where it has said itself what is wrong.
 func errJournal(why string) *report.Failure {
-	f := &report.Failure{Code: report.ExitUnavailable, Message: "journalctl has failed",
-		Hint: "systemctl --user status " + systemd.ServiceName}
+	f := &report.Failure{Code: report.ExitUnavailable, Message: "journalctl does not show what groatd has logged",
+		Hint: fmt.Sprintf("sudo journalctl _UID=%d _SYSTEMD_USER_UNIT="+systemd.ServiceName, os.Geteuid())}
 	if why != "" {
 		f.Message = "journalctl cannot be run: " + visible.Text(why)
 	}
@@ -209,6 +215,11 @@ func textServiceStarted(was bool, s *protocol.StatusResult) []byte {
 		out = fmt.Appendf(nil, "groatd runs already (pid %d).\n", s.PID)
 	}
 	return append(out, textLockedKeystore(s)...)
+}
+
+func textWouldCarry(pid int) []byte {
+	return fmt.Appendf(nil, "would run groatd --carry, which takes over from groatd (pid %d)\n"+
+		"would have %s start %s, which takes over from that\n", pid, systemd.SocketName, systemd.ServiceName)
 }
 
 func textServiceStopped(pid int) []byte {

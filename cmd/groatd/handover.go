@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/groat-dev/groat/daemon"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -37,10 +36,12 @@ const acceptAgain = time.Second
 // offer is the holder's side. A nil offer hands over to no process.
 type offer struct {
 	*listener
-	clients *listener // whose socket a restart passes on
+	clients *listener // whose socket a restart passes on; nil for a carrier
 	place   string
-	d       *daemon.Daemon
+	d       source
 	log     *zap.Logger
+	// service is set for a service manager's groatd, which gives way at a restart only.
+	service bool
 	// stop ends the daemon, as a signal does.
 	stop func()
 
@@ -49,16 +50,23 @@ type offer struct {
 	conn      *net.UnixConn    // its connection
 }
 
-// newOffer listens beside the socket l. Where that is not possible the daemon works without, and a service manager's
-// groatd tells what to do.
-func newOffer(l *listener, place string, d *daemon.Daemon, log *zap.Logger) *offer {
-	socket, err := bind(filepath.Join(filepath.Dir(l.path), offerName))
+// source is what an offer hands over.
+type source interface {
+	KeepsFromHandover(context.Context) *handover.Refusal
+	IsReplaced()
+	Tokens() []handover.Token
+}
+
+// newOffer listens beside the clients' socket. Where that is not possible the daemon works without, and the groatd that
+// wants to take over tells what to do.
+func newOffer(clients string, place string, d source, log *zap.Logger) *offer {
+	socket, err := bind(filepath.Join(filepath.Dir(clients), offerName))
 	if err != nil {
-		log.Warn("a service manager's groatd cannot take over from this one", zap.Error(err))
+		log.Warn("no other groatd can take over from this one", zap.Error(err))
 		return nil
 	}
 	socket.what = "the socket of the hand-over"
-	return &offer{listener: socket, clients: l, place: place, d: d, log: log}
+	return &offer{listener: socket, place: place, d: d, log: log}
 }
 
 // serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets
@@ -102,6 +110,9 @@ func (o *offer) answer(c *net.UnixConn) error {
 	if why := o.d.KeepsFromHandover(ctx); why != nil {
 		return h.Refuse(why)
 	}
+	if o.service && !h.Restarts() {
+		return h.Refuse(&handover.Refusal{Message: "a service manager has started it", Hint: "groat service status"})
+	}
 	if h.OnlyAsks() {
 		defer c.Close()
 		return h.Accept()
@@ -116,7 +127,7 @@ func (o *offer) answer(c *net.UnixConn) error {
 	}
 	o.successor, o.conn = h, c
 	if h.Restarts() {
-		if o.clients.pass() {
+		if o.clients.pass() || o.service { // the service manager keeps the socket
 			o.d.IsReplaced()
 		}
 		o.log.Info("another groatd takes this one's place")
@@ -144,7 +155,7 @@ func (o *offer) give(lock *stateLock) {
 	}
 	defer o.conn.Close()
 	tokens := o.d.Tokens()
-	err := o.successor.Give(lock.file, o.clients.passed, tokens, clock.Now())
+	err := o.successor.Give(lock.file, o.clients.handed(), tokens, clock.Now())
 	o.clients.passedOn(err == nil)
 	if err != nil {
 		o.log.Warn("the tokens were not handed over", zap.Error(err))
@@ -184,7 +195,9 @@ const startTime = time.Second
 // askHolder asks the holder of the place's lock.
 func askHolder(s location, q handover.Question) (*handover.Successor, error) {
 	h, err := frame.ReadHolder(s.State)
-	starts := func() bool { return err != nil || h.Here() && h.Socket == "" } // or writes its record just now
+	starts := func() bool { // or writes its record just now
+		return err != nil || h.Here() && h.Socket == "" && h.Handover == ""
+	}
 	for end := time.Now().Add(startTime); starts() && time.Now().Before(end); {
 		time.Sleep(startTime / 50)
 		h, err = frame.ReadHolder(s.State)

@@ -38,7 +38,7 @@ const (
 type flags struct {
 	socket, config string
 	check, version bool
-	replace        bool
+	replace, carry bool
 }
 
 func main() {
@@ -50,6 +50,8 @@ func main() {
 		"configuration `file` (default $GROAT_CONFIG, else in $XDG_CONFIG_HOME/groat)")
 	flag.BoolVar(&f.check, "check", false, "check the configuration and exit")
 	flag.BoolVar(&f.replace, "replace", false, "take the place of the groatd that runs, with its access tokens")
+	flag.BoolVar(&f.carry, "carry", false,
+		"serve no client: take over from the groatd of a service and hand over to the next one, for groat restart")
 	flag.BoolVar(&f.version, "version", false, "print the version and exit")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -122,17 +124,21 @@ func serve(f flags, where location, dir config.Dir) error {
 	log, file := newLogger()
 	defer log.Sync()
 	err := error(nil)
-	if f.replace { // the groatd that runs is not ended for one that cannot start
+	if f.replace || f.carry { // the groatd that runs is not ended for one that cannot start
 		if _, err = dir.Load(); err == nil {
 			err = checkSite(f, where)
 		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case f.carry:
+		err = carry(where, log, file)
+	default:
 		err = work(f.replace, where, dir, log, file)
 	}
 	// Of a hundred that start at once all but one find another groatd, whose log this is.
 	r, ok := errors.AsType[*refusal](err)
-	if file != nil && err != nil && (f.replace || !ok || r.code != exitCantCreate) {
+	if file != nil && err != nil && (f.replace || f.carry || !ok || r.code != exitCantCreate) {
 		log.Error("cannot go on", zap.Error(err))
 		file.open(where.State)
 	}
@@ -187,9 +193,12 @@ func work(replace bool, where location, dir config.Dir, log *zap.Logger, file *l
 		l.state = directory
 	}
 	offerPath := ""
-	if st.lock != nil && l.origin != nil && !managed() {
-		if o = newOffer(l, where.ID, d, log); o != nil {
+	// systemd keeps the socket of a service, which it restarts by it; other activators become groatd and are gone.
+	service := l.bound == nil && os.Getenv("NOTIFY_SOCKET") != ""
+	if st.lock != nil && (service || l.origin != nil && !managed()) {
+		if o = newOffer(l.path, where.ID, d, log); o != nil {
 			defer o.release()
+			o.clients, o.service = l, service
 			offerPath = o.path
 		}
 	}

@@ -17,6 +17,9 @@ const firstForeign = 3
 // pass keeps the socket open beyond [listener.Close], and its files beyond [listener.release], for a successor. Where
 // it reports false the successor binds a socket of its own.
 func (l *listener) pass() bool {
+	if l == nil {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.bound == nil || !l.inPlace() {
@@ -30,9 +33,17 @@ func (l *listener) pass() bool {
 	return l.passed != nil
 }
 
+// handed returns the socket that was kept, or nil.
+func (l *listener) handed() *os.File {
+	if l == nil {
+		return nil
+	}
+	return l.passed
+}
+
 // passedOn closes the socket that was kept, and removes its files unless a successor has them.
 func (l *listener) passedOn(taken bool) {
-	if l.passed == nil {
+	if l.handed() == nil {
 		return
 	}
 	l.passed.Close()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -108,6 +109,8 @@ func TestM8TheRecipeAsPrinted(t *testing.T) {
 		t.Error("the journal holds a secret")
 	}
 
+	p.verbs(t, token)
+
 	// And back.
 	t.Log(p.sh(t, "groat service uninstall"))
 	if out := p.sh(t, "ls -A ~/.config/systemd/user; groat service uninstall"); strings.Contains(out, "groatd") &&
@@ -118,6 +121,78 @@ func TestM8TheRecipeAsPrinted(t *testing.T) {
 		t.Errorf("processes %v run", p.daemons(t))
 	}
 	p.want(t, "LoadState", "not-found")
+}
+
+// verbs tries what there is for a service that is installed. A restart changes the process and nothing else.
+func (p *person) verbs(t *testing.T, token string) {
+	t.Helper()
+	asked := p.requests()
+	until, caller := make(chan struct{}), sync.WaitGroup{}
+	caller.Go(func() {
+		for {
+			select {
+			case <-until:
+				return
+			default:
+			}
+			if got, err := p.try(t, "groat get"); got != token {
+				t.Errorf("a caller meanwhile: %v", err)
+			}
+		}
+	})
+	for _, restart := range []string{"groat service restart", "groat restart"} {
+		before := p.property(t, "MainPID")
+		if out := p.sh(t, restart); !strings.Contains(out, "with the access tokens of the one before") {
+			t.Errorf("%s: %s", restart, out)
+		}
+		if got := p.sh(t, "groat get"); got != token {
+			t.Errorf("%s: another token", restart)
+		}
+		now := p.property(t, "MainPID")
+		p.await(t, "one groatd", func() bool { d := p.daemons(t); return len(d) == 1 && d[0] == now })
+		if now == before {
+			t.Errorf("%s: process %s runs, as before", restart, now)
+		}
+	}
+	close(until)
+	caller.Wait()
+	if n := p.requests(); n != asked {
+		t.Errorf("%d token requests, want none", n-asked)
+	}
+	out := p.sh(t, "groat service status")
+	for _, want := range []string{"socket   active", "groatd   active (running), pid " + p.property(t, "MainPID"),
+		"since ", "release "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the status is without %q:\n%s", want, out)
+		}
+	}
+	// The journal of this user manager is in memory, and for the group systemd-journal.
+	if out, err := p.try(t, "groat logs"); err == nil || !strings.Contains(out, "hint: sudo journalctl _UID=4242 ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := p.RootCommand(t, "chmod", "-R", "a+rX", "/run/log/journal").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, logs := range []string{"groat logs", "groat service logs -n 0"} {
+		if out := p.sh(t, logs); !strings.Contains(out, "took over from another groatd") || strings.Contains(out, token) {
+			t.Errorf("%s:\n%s", logs, out)
+		}
+	}
+	for range 2 {
+		t.Log(p.sh(t, "groat service stop"))
+		p.want(t, "ActiveState", "inactive")
+		p.sh(t, "groat service status")
+		p.want(t, "ActiveState", "inactive") // to look starts nothing
+	}
+	for range 2 {
+		t.Log(p.sh(t, "groat service start"))
+		p.want(t, "ActiveState", "active")
+	}
+	p.sh(t, "systemctl --user stop groatd.socket groatd.service")
+	if out, err := p.try(t, "groat service status"); err == nil || !strings.HasSuffix(out, "hint: groat service start") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.sh(t, "groat service start; groat stop; groat service status; groat get")
 }
 
 // Where the first groatd holds what only its memory has, it goes on. groat says so, its hint undoes the service, and

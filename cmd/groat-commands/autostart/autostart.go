@@ -43,14 +43,21 @@ func Start(ctx context.Context, r *frame.Route, getenv func(string) string, dead
 	return s.start(ctx)
 }
 
-// Replace starts a groatd that takes the place of the one that runs. The channel delivers how it has ended, if it does.
+// The ways in which a groatd takes over from the one that runs: it takes its place, or hands over to the next one of a
+// service.
+const (
+	Replacing = "--replace"
+	Carrying  = "--carry"
+)
+
+// TakeOver starts a groatd that takes over from the one that runs. The channel delivers how it has ended, if it does.
 // The error is an [*Error].
-func Replace(r *frame.Route, getenv func(string) string) (<-chan *os.ProcessState, error) {
+func TakeOver(r *frame.Route, getenv func(string) string, how string) (<-chan *os.ProcessState, error) {
 	s := &starter{route: r, getenv: getenv}
 	if s.program = FindDaemon(getenv("PATH")); s.program == "" {
 		return nil, s.fail(Error{Reason: NoProgram})
 	}
-	return s.spawn("--replace")
+	return s.spawn(how)
 }
 
 func (s *starter) start(ctx context.Context) (*frame.Conn, error) {
