@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,7 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 	if err != nil {
 		return err
 	}
+	failed := errNotReplaced(d.status.PID, filepath.Join(r.Place.State, frame.LogFile))
 	ctx, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
 	tick := time.NewTicker(replacePause)
@@ -83,11 +85,11 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 		select {
 		case state := <-exited:
 			if !state.Success() {
-				return errNotReplaced(d.status.PID)
+				return failed
 			}
 			exited = nil // it has carried the tokens
 		case <-ctx.Done():
-			return errNotReplaced(d.status.PID)
+			return failed
 		case <-tick.C:
 		}
 		if s := askStatus(ctx, r); s != nil && s.PID != d.status.PID {

@@ -160,7 +160,7 @@ func (a *app) serviceUnits(verb string) (*frame.Route, []unitFile, error) {
 		return r, nil, report.NoRoute(err)
 	}
 	if runtime.GOOS != "linux" {
-		return r, nil, errNoServiceManager()
+		return r, nil, errNoServiceManager(verb)
 	}
 	if r.Sockets.Explicit != "" || r.Place == nil || !autostart.Usual(*r.Place) {
 		return r, nil, errServicePlace(a.otherPlace(r.Place), verb)
@@ -249,6 +249,9 @@ const systemctlTime = 40 * time.Second
 // findUserManager returns an error where no systemd user manager answers, as for root or after su. Its hint is for a
 // verb of "groat service".
 func (a *app) findUserManager(verb string) error {
+	if autostart.OnPath(a.getenv("PATH"), "systemctl") == "" {
+		return errNoServiceManager(verb)
+	}
 	_, err := a.systemctl("show", "--property=Version")
 	if f, ok := errors.AsType[*report.Failure](err); ok && f.Cause != nil {
 		return errNoUserManager(f.Cause, verb)
@@ -265,7 +268,7 @@ func (a *app) systemctl(args ...string) (string, error) {
 	failed := func(said string) error { return errSystemctl(args, said) }
 	program := autostart.OnPath(a.getenv("PATH"), args[0])
 	if program == "" {
-		return "", errNoServiceManager()
+		return "", errNoServiceManager("")
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

@@ -185,6 +185,14 @@ func TestServiceVerbsRefuse(t *testing.T) {
 			})
 		}
 	}
+	none := newServiceHome(t, systemd.Socket(), "loaded", "active", 4711)
+	os.Remove(filepath.Join(none.bin, "systemctl"))
+	for verb, hint := range map[string]string{"start": "groat status", "restart": "groat restart"} {
+		if got, _ := none.run("service", verb); got.code != report.ExitUnavailable ||
+			!strings.HasSuffix(got.stderr, "groat: hint: "+hint+"\n") {
+			t.Errorf("%s without systemctl: %+v", verb, got)
+		}
+	}
 	// A person's own unit is no service of groat's: nothing is done to it.
 	h := newServiceHome(t, foreign, "loaded", "active", 4711)
 	h.sockets = frame.Sockets{Own: filepath.Join(h.dir, "none"), Plain: filepath.Join(h.dir, "none")}

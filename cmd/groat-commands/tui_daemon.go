@@ -138,7 +138,8 @@ func textReplaced(s *protocol.StatusResult) []byte {
 	return append(out, textLockedKeystore(s)...)
 }
 
-func errNotReplaced(pid int) *report.Failure {
-	return &report.Failure{Code: report.ExitTemporary, Hint: "groat logs",
+// errNotReplaced takes the file to which the groatd logs that was to take over; a service logs elsewhere.
+func errNotReplaced(pid int, log string) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: "tail " + visible.Word(log),
 		Message: fmt.Sprintf("no groatd has taken the place of the one that runs (pid %d)", pid)}
 }

@@ -38,10 +38,10 @@ nothing, unless --force is given.`,
 	}
 	helpServiceRestart = help{
 		short: "Replace the groatd of the service by the one that is installed",
-		long: `Replace the groatd of the service by the one that is installed. Programs that ask
-meanwhile wait at its socket, which systemd keeps. A process of its own, which
-systemd knows nothing of, has the access tokens while the one has ended and the
-other has not begun; no provider is asked for others.
+		long: `Replace the groatd of the service by the one that is installed. Programs that
+ask meanwhile wait at its socket, which systemd keeps. A process of its own,
+which systemd knows nothing of, has the access tokens while the one has ended
+and the other has not begun; no provider is asked for others.
 
 What groatd keeps in memory only would be lost, and a sign-in that is under way:
 then groat says so and does nothing, unless --force is given. With it, and after
@@ -75,10 +75,11 @@ func errServicePlace(env []string, verb string) *report.Failure {
 	return f
 }
 
-func errNoServiceManager() *report.Failure {
+// errNoServiceManager takes the verb of "groat service".
+func errNoServiceManager(verb string) *report.Failure {
 	return &report.Failure{Code: report.ExitUnavailable,
 		Message: "there is no systemd here; groat starts groatd by itself",
-		Hint:    "groat status"}
+		Hint:    withoutService(verb, "groat status")}
 }
 
 // errNoUserManager takes what systemctl said, and the verb of "groat service".
