@@ -21,7 +21,7 @@ import (
 // A groatd that a client or a person started hands over to the one that a service manager starts, or to the one that
 // takes its place at a restart (package handover).
 // The first listens for it at a socket of its own, the offer; the lock's record names that socket. It is in the state
-// directory: a container may have been given the clients' one with its directory, and would get the lock and the tokens.
+// directory: a container that was given the clients' socket with its directory must not get the lock and the tokens.
 
 // offerName is the name of the offer's socket.
 const offerName = "handover"
