@@ -244,3 +244,33 @@ func TestCompletionOffersProfiles(t *testing.T) {
 		t.Errorf("without a daemon: %+v", got)
 	}
 }
+
+// Behind --stop the files that groat keeps are offered.
+func TestCompletionOffersExports(t *testing.T) {
+	f := newFakeDaemon(t, func(r request) string {
+		if r.Method == "export" {
+			return `"result":{"exports":[{"path":"/h/a","profile":"work"},{"path":"/h/b c","profile":"work"}]}`
+		}
+		return `"result":{"profiles":[{"profile":"work"}]}`
+	})
+	for _, c := range []struct{ args, want string }{
+		{"export --stop", "/h/a\n/h/b c\n:4\n"}, {"export", "work\n:4\n"}, {"export --stop /h/a", ":4\n"},
+	} {
+		args := append([]string{"__complete"}, append(strings.Fields(c.args), "")...)
+		if got := run(t, f.socket, "", args...); !strings.HasPrefix(got.stdout, c.want) {
+			t.Errorf("%s: %+v", c.args, got)
+		}
+	}
+}
+
+// Where there is no passphrase, none is asked for.
+func TestKeystoreHasNoPassphrase(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"result":{"use":"sealed","key":"file","state":"available"}`
+	})
+	got := run(t, f.socket, "", "keystore", "passphrase")
+	if want := "groat: error: the keystore has no passphrase, so there is none to change\n" +
+		"groat: hint: groat keystore move sealed --passphrase\n"; got.code != report.ExitConfig || got.stderr != want {
+		t.Errorf("%+v", got)
+	}
+}

@@ -35,7 +35,12 @@ func (a *app) exportCommand() *cobra.Command {
 			}
 			return a.export(cmd.Context(), params, f.json)
 		})
-	cmd.ValidArgsFunction = a.completeProfiles
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if f.stop {
+			return a.completeExports(cmd, args)
+		}
+		return a.completeProfiles(cmd, args, word)
+	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.header, "header-file", "", flagHeaderFile)
 	fs.StringVar(&f.bare, "token-file", "", flagTokenFile)
@@ -152,4 +157,20 @@ func exports(ctx context.Context, c *protocol.Client) ([]protocol.Export, error)
 		err = nil
 	}
 	return r.Exports, err
+}
+
+// completeExports offers the files that groat keeps.
+func (a *app) completeExports(cmd *cobra.Command, args []string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var files []string
+	a.callRunning(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+		var result protocol.ExportResult
+		c.Call(ctx, protocol.MethodExport, protocol.ExportParams{}, &result)
+		for _, e := range result.Exports {
+			files = append(files, clean(e.Path))
+		}
+	})
+	return files, cobra.ShellCompDirectiveNoFileComp
 }

@@ -155,7 +155,7 @@ func TestGetUsage(t *testing.T) {
 		{args: []string{"--output", "xml"}, want: "token, header, json, env"},
 		{args: []string{"--output", "header", "--json"}, want: "exclude each other"},
 		{args: []string{"--no-such-flag"}, want: "--no-such-flag"},
-		{args: []string{"a", "b"}, want: "accepts at most 1 arg"},
+		{args: []string{"a", "b"}, want: "takes at most 1 argument"},
 		{args: []string{"--refused"}, stdin: "", want: "it is empty"},
 		{args: []string{"--refused"}, stdin: "two tokens", want: "is no token"},
 		{args: []string{"--refused"}, stdin: "tok\ntok\n", want: "is no token"},

@@ -159,8 +159,23 @@ func (a *app) changePassphrase(ctx context.Context, stdin, json bool) error {
 		&protocol.KeystoreResult{}, json)
 }
 
+// checkPassphrase returns an error where the keystore has no passphrase that a person could be asked for.
+func (a *app) checkPassphrase(ctx context.Context) error {
+	var state protocol.KeystoreResult
+	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
+		return err
+	}
+	if state.Use == "" || state.Use == "sealed" && state.Key == "passphrase" {
+		return nil // where none is chosen yet, groatd says what to do
+	}
+	return errNoPassphrase()
+}
+
 func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protocol.LoginSecret, err error) {
 	if !stdin {
+		if err := a.checkPassphrase(ctx); err != nil {
+			return old, fresh, err
+		}
 		first, err := a.askHidden(ctx, promptOldPassphrase, "passphrase-stdin", false)
 		if err != nil {
 			return old, fresh, err

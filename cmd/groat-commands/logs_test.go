@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
@@ -150,5 +152,17 @@ func TestLogsFollow(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A directory that others may use is closed by the hint.
+func TestLogsOfOpenDirectory(t *testing.T) {
+	state, _ := logHome(t, "a\n", "")
+	if err := os.Chmod(state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	err := (&app{}).showLog(t.Context(), state, &logFlags{})
+	if f, ok := errors.AsType[*report.Failure](err); !ok || f.Hint != "chmod 700 "+state {
+		t.Errorf("%+v", err)
 	}
 }

@@ -67,7 +67,7 @@ func usageError(cmd *cobra.Command, args []string, err error) error {
 		return f
 	}
 	if cmd.HasParent() || len(args) == 0 {
-		return errUsage(err.Error(), cmd.CommandPath())
+		return errUsage(plainUsage(cmd.CommandPath(), err), cmd.CommandPath())
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	return errUnknownCommand(args[0], cmd.SuggestionsFor(args[0]))

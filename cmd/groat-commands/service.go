@@ -80,12 +80,12 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 	if _, err := ownUnits(units); err != nil {
 		return err
 	}
+	if err := a.findUserManager("install"); err != nil { // nothing is written where there is none
+		return err
+	}
 	commands := [][]string{{"daemon-reload"}, {"enable", "--now", systemd.SocketName}}
 	if dry {
 		return a.write(textServicePlan(units, commands))
-	}
-	if err := a.findUserManager("install"); err != nil { // nothing is written where there is none
-		return err
 	}
 	for _, u := range units {
 		if err := writeUnit(u); err != nil {

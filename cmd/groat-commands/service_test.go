@@ -235,3 +235,17 @@ func TestAnOlderGroatdIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A dry run refuses what the command would refuse, and prints no plan then.
+func TestServiceInstallDryRunRefuses(t *testing.T) {
+	h := newServiceHome(t, systemd.Written, "loaded", "inactive", 0)
+	parts.WriteProgram(t, filepath.Join(h.bin, "groatd"), "#!/bin/sh\n")
+	if err := os.WriteFile(filepath.Join(h.dir, "none"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	real, _ := h.run("service", "install")
+	dry, ran := h.run("service", "install", "--dry-run")
+	if real.code != report.ExitUnavailable || dry != real || ran != "" {
+		t.Errorf("%+v, want %+v; ran %s", dry, real, ran)
+	}
+}

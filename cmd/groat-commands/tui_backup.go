@@ -39,6 +39,11 @@ func errTwoPassphrases() *report.Failure {
 		Hint:    "groat keystore passphrase"}
 }
 
+func errNoPassphrase() *report.Failure {
+	return &report.Failure{Code: report.ExitConfig, Message: "the keystore has no passphrase, so there is none to change",
+		Hint: "groat keystore move sealed --passphrase"}
+}
+
 func errBackupExists(path string) *report.Failure {
 	return &report.Failure{Code: report.ExitConfig,
 		Message: visible.Name(path) + " exists already, and nothing was written",

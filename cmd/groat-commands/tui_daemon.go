@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -95,7 +97,11 @@ func errNoLogPlace() *report.Failure {
 }
 
 func errLog(path string, cause error) *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Hint: "ls -ld " + visible.Word(filepath.Dir(path)), Cause: cause,
+	hint := "ls -ld " + visible.Word(filepath.Dir(path))
+	if e, ok := errors.AsType[*ownpath.Error](cause); ok {
+		hint = e.Hint
+	}
+	return &report.Failure{Code: report.ExitConfig, Hint: hint, Cause: cause,
 		Message: "the log cannot be read: " + visible.Text(cause.Error())}
 }
 

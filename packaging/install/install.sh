@@ -57,8 +57,8 @@ files() {
   for script in bash-completion/completions/groat zsh/site-functions/_groat fish/vendor_completions.d/groat.fish; do
     file 644 "$bin/share/$script" "$prefix/share/$script"
   done
-  for text in LICENSE README.md CHANGELOG.md SECURITY.md; do
-    file 644 "$here/../../$text" "$doc/$text"
+  for text in LICENSE README.md CHANGELOG.md SECURITY.md packaging/INSTALL.md packaging/ELSEWHERE.md; do
+    file 644 "$here/../../$text" "$doc/$text" # as deep as in the checkout: the links between them lead there
   done
 }
 
@@ -112,9 +112,15 @@ case $verb in
     echo "installed in $dest$prefix"
     ;;
   uninstall)
-    file() { rm -f "$dest$3"; }
-    link() { [ "$(readlink "$dest$1")" != groat ] || rm -f "$dest$1"; }
+    found=
+    file() { [ ! -e "$dest$3" ] && [ ! -L "$dest$3" ] || { found=yes; rm -f "$dest$3"; }; }
+    link() { [ "$(readlink "$dest$1")" != groat ] || { found=yes; rm -f "$dest$1"; }; }
     files
+    if [ -z "$found" ]; then
+      echo "nothing of groat is in $dest$prefix; \"make uninstall\" takes the PREFIX of \"make install\""
+      exit
+    fi
+    removed_dir "$doc/packaging"
     removed_dir "$doc"
     [ "$(uname)" != Darwin ] || removed_dir "$prefix/share/groat"
     echo "removed from $dest$prefix; profiles and credentials stay, and a groatd that runs goes on"

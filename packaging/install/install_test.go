@@ -75,7 +75,8 @@ var (
 	programs = []string{"/bin/cargo-credential-groat -> groat", "/bin/docker-credential-groat -> groat",
 		"/bin/git-credential-groat -> groat", "755 /bin/groat", "755 /bin/groat-commands", "711 /bin/groatd"}
 	docs = []string{"644 /share/doc/groat/CHANGELOG.md", "644 /share/doc/groat/LICENSE",
-		"644 /share/doc/groat/README.md", "644 /share/doc/groat/SECURITY.md"}
+		"644 /share/doc/groat/README.md", "644 /share/doc/groat/SECURITY.md",
+		"644 /share/doc/groat/packaging/ELSEWHERE.md", "644 /share/doc/groat/packaging/INSTALL.md"}
 )
 
 // What is installed is removed, and nothing else.
@@ -123,6 +124,10 @@ func TestInstall(t *testing.T) {
 		want = []string{"600 /bin/git-credential-groat", "600 /share/doc/groat/mine"}
 		if diff := cmp.Diff(want, tree(t, root)); diff != "" {
 			t.Errorf("uninstall from %s: %s", tt.prefix, diff)
+		}
+		out, err := makes(t, append(args, "uninstall")...)
+		if err != nil || !strings.Contains(out, "nothing of groat is in "+root) || strings.Contains(out, "removed") {
+			t.Errorf("uninstall where nothing is: %v %s", err, out)
 		}
 	}
 }
