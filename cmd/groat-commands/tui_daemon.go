@@ -32,9 +32,9 @@ started. A groatd of another place, which GROAT_SOCKET may name, stays.
 
 What groatd keeps in memory only would be lost, a sign-in that is under way, and
 a profile that is in use though its file is wrong by now: then groat says so and
-does nothing, unless --force is given. With it, where
-GROAT_SOCKET names the socket, and after a groatd that hands nothing over, each
-access token is asked for again when it is needed.
+does nothing, unless --force is given. With it, where GROAT_SOCKET names the
+socket, and after a groatd that hands nothing over, each access token is asked
+for again when it is needed.
 
 Where groatd is a service, this is "groat service restart".`,
 	}
