@@ -139,8 +139,8 @@ func (a *app) stopService(ctx context.Context, s *service, f *stopFlags) error {
 	return a.write(textServiceStopped(s.pid))
 }
 
-// runsBeside reports whether a groatd runs that is no service's while the service does not. Where systemd has the socket,
-// a connection to it may start the service, which takes over: then s says so afterwards.
+// runsBeside reports whether a groatd runs that is no service's while the service does not. Where systemd has the
+// socket, a connection to it may start the service, which takes over: then s says so afterwards.
 func (a *app) runsBeside(ctx context.Context, s *service) (bool, error) {
 	if s.runs() {
 		return false, nil

@@ -43,8 +43,8 @@ func (a *app) stopCommand() *cobra.Command {
 	return f.add(cmd)
 }
 
-// stop ends the groatd that runs, if one does. Where GROAT_SOCKET names one of another place, that one is meant: nothing
-// is started.
+// stop ends the groatd that runs, if one does. Where GROAT_SOCKET names one of another place, that one is meant: no
+// other one is started.
 func (a *app) stop(ctx context.Context, f *stopFlags) error {
 	d, err := a.findRunning(ctx)
 	if err != nil {

@@ -140,8 +140,8 @@ func textReplaced(s *protocol.StatusResult) []byte {
 	return append(out, textLockedKeystore(s)...)
 }
 
-// errNotReplaced takes whether the groatd that was to be replaced still answers, and the file to which the one logs that
-// was to take over; a service logs elsewhere.
+// errNotReplaced takes whether the groatd that was to be replaced still answers, and the file to which the one that was
+// to take over logs; a service logs elsewhere.
 func errNotReplaced(pid int, runs bool, log string) *report.Failure {
 	f := &report.Failure{Code: report.ExitTemporary, Hint: "tail " + visible.Word(log),
 		Message: fmt.Sprintf("no groatd has taken the place of the one that runs (pid %d)", pid)}
