@@ -357,6 +357,8 @@ type BackupResult struct {
 	Profiles []BackupItem `json:"profiles"`
 	// LeftOut are the profiles that are not in it, and why.
 	LeftOut []BackupLeftOut `json:"left_out,omitempty"`
+	// Incomplete says why a permanent credential is not in the file, which is written nevertheless.
+	Incomplete *Error `json:"incomplete,omitempty"`
 	// More is how many profiles a line did not have room for; in the file they are.
 	More int `json:"more,omitempty"`
 	// Warning says why the passphrase is easy to guess.

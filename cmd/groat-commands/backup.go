@@ -49,9 +49,14 @@ func (a *app) backup(ctx context.Context, params protocol.BackupParams, stdin, j
 	}
 	a.warn(result.Warning)
 	if json {
-		return a.printJSON(result)
+		err = a.printJSON(result)
+	} else {
+		err = a.write(textBackup(a.screen(), &result))
 	}
-	return a.write(textBackup(a.screen(), &result))
+	if err == nil && result.Incomplete != nil { // what was written is not all
+		return report.Refused(flatten(result.Incomplete))
+	}
+	return err
 }
 
 // warn says why a passphrase is weak, or is empty.

@@ -63,3 +63,20 @@ func TestABackupsPathIsLookedAtBeforeThePassphrase(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+// A backup that lacks a credential says so first, and is no success.
+func TestAnIncompleteBackupFails(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"result":{"path":"/b","profiles":[{"profile":"lab","server":"auth.example","grant":"api_key"}],` +
+			`"left_out":[{"profile":"geo","reason":"its configuration could not be used"}],"incomplete":{"code":-32006,` +
+			`"message":"profile \"geo\" is not in the backup: /c/geo.toml:3: bad",` +
+			`"data":{"kind":"config","hint":"groatd --check"}}}`
+	})
+	got := run(t, f.socket, "four words and more\n", "backup", filepath.Join(t.TempDir(), "b"), "--passphrase-stdin")
+	const why = `profile "geo" is not in the backup: /c/geo.toml:3: bad`
+	if first := "the backup is not complete: " + why + "\nwritten: /b\n"; got.code != report.ExitConfig ||
+		!strings.HasPrefix(got.stdout, first) ||
+		got.stderr != "groat: error: "+why+"\ngroat: hint: groatd --check\n" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -148,7 +148,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"login", "--provider", "spatiafi"},
 			"groat: error: name the profile to sign in\ngroat: hint: groat login --help\n"},
 		{[]string{"login", "a", "b"},
-			"groat: error: groat login takes at most 1 argument, and was given 2 arguments\ngroat: hint: groat login --help\n"},
+			"groat: error: groat login takes at most 1 argument, and was given 2 arguments\n" +
+				"groat: hint: groat login --help\n"},
 		{[]string{"backup"},
 			"groat: error: groat backup takes 1 argument, and was given none\ngroat: hint: groat backup --help\n"},
 		{[]string{"logs", "-n", "-1"},

@@ -92,6 +92,9 @@ func (s screen) notInIt(b *bytes.Buffer, all []protocol.BackupLeftOut) {
 
 func textBackup(s screen, r *protocol.BackupResult) []byte {
 	var b bytes.Buffer
+	if r.Incomplete != nil {
+		s.flow(&b, 0, 2, s.words("the backup is not complete: "+clean(r.Incomplete.Message)))
+	}
 	fmt.Fprintf(&b, "written: %s\n\n", clean(r.Path))
 	var rows [][]string
 	for _, i := range r.Profiles {

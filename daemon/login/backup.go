@@ -41,7 +41,11 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 		return r, err
 	}
 	defer b.Wipe()
+	r.Incomplete = s.incomplete(ctx)
 	if len(b.Entries) == 0 {
+		if r.Incomplete != nil {
+			return r, r.Incomplete
+		}
 		return r, protocol.NewError(protocol.Config,
 			"no profile has a permanent credential, so there is nothing to back up", "groat list")
 	}
@@ -120,11 +124,30 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 	set := s.Profiles.Snapshot()
 	for _, name := range set.AllBroken() {
 		if set.Named(name) == nil {
-			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: "its configuration cannot be used",
-				Hint: "groat status"})
+			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: "its configuration could not be used"})
 		}
 	}
 	return b, items, nil
+}
+
+// incomplete is why a backup lacks a credential that it should carry, or nil: of a profile whose configuration cannot
+// be used it is not known what a restore would make of it. Another credential than a permanent one is missed by none.
+func (s *Logins) incomplete(ctx context.Context) *protocol.Error {
+	set := s.Profiles.Snapshot()
+	for _, name := range set.AllBroken() {
+		if set.Named(name) != nil { // it is used, and carried, as it was
+			continue
+		}
+		item, err := s.Stores.Kept.Get(ctx, name)
+		session := err == nil && (!item.RefreshToken.IsZero() || grant.Kind(item.Grant).Session())
+		item.Wipe()
+		if session || errors.Is(err, keystore.ErrNotFound) {
+			continue
+		}
+		e := set.Broken(name)
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is not in the backup: %s", name, e), e.Hint)
+	}
+	return nil
 }
 
 // describeItem describes a credential for people: whose it is, and every host that it, and its tokens, are sent to.

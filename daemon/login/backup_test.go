@@ -336,6 +336,42 @@ func TestL41TheAPIOriginsOfABackup(t *testing.T) {
 	}
 }
 
+// A permanent credential whose profile's file is broken is missed: the answer names the file and its hint.
+func TestABackupBesideABrokenProfile(t *testing.T) {
+	h := onSockets(t, sandbox.Options{})
+	h.write(t, "profiles.d/geo.toml", "issuer = \"https://auth.example\"\noops = 1\n")
+	h.reload(t)
+	broken := h.Profiles.Broken("geo")
+	path := filepath.Join(t.TempDir(), "b")
+	permanent := keystore.Item{Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
+		ClientID: "c", ClientAuth: "client_secret_post", ClientSecret: keystore.SecretString("secret")}
+	session := permanent
+	session.RefreshToken = keystore.SecretString("refresh")
+	for _, c := range []struct {
+		item *keystore.Item
+		hint string
+	}{{nil, "groat list"}, {&session, "groat list"}, {&permanent, broken.Hint}} {
+		if c.item != nil {
+			if err := h.store.Set(t.Context(), "geo", c.item.Clone()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := h.backup(t, path, false)
+		wantError(t, err, protocol.Config)
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Hint() != c.hint {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if _, err := h.login(t.Context(), h.ofMachine("machine"), saySecret(clientSecret)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := h.backup(t, path, false)
+	if err != nil || len(r.Profiles) != 1 || r.Incomplete == nil || r.Incomplete.Hint() != broken.Hint ||
+		!strings.Contains(r.Incomplete.Message, broken.Error()) {
+		t.Errorf("%v: %+v", err, r)
+	}
+}
+
 // unprobed is a keystore that holds what another groatd of this person has put there, and of which nothing is known
 // until a probe has chosen it.
 type unprobed struct {
