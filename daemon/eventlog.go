@@ -130,7 +130,8 @@ func (l *eventLog) judge(name string, b broker.Status) (standing, *protocol.Erro
 
 // compare takes over what a profile is like now, and returns the lines to write. e is what it lacks a token for, and
 // unstored what the keystore has; each may be nil.
-func (l *eventLog) compare(name string, b broker.Status, now standing, e, unstored *protocol.Error) (say []func()) {
+func (l *eventLog) compare(name string, b broker.Status, now standing,
+	e, unstored *protocol.Error) (say []func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.said[name]
