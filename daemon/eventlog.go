@@ -37,9 +37,9 @@ var what = map[standing][2]string{
 	signedOut: {"a login is needed", "a login is still needed"},
 }
 
-// eventLog writes a line to the log for each change of what keeps profiles from new tokens, and none for a request. What
-// lasts is told again after remindAfter at the earliest, with the number of requests that it has cost. A keystore that
-// cannot be used is one line, however many profiles wait for it.
+// eventLog writes a line to the log for each change of what keeps profiles from new tokens, and none for a request.
+// What lasts is told again after remindAfter at the earliest, with the number of requests that it has cost. A keystore
+// that cannot be used is one line, however many profiles wait for it.
 type eventLog struct {
 	d       *Daemon
 	changes chan struct{} // holds an element when [Daemon.Summary] may be another one
