@@ -350,6 +350,9 @@ func TestAWrongProfileTakesItselfAway(t *testing.T) {
 			if _, err := d.Save(Profile{Name: "four", Provider: "spatiafi"}); err != nil {
 				t.Errorf("another one cannot be saved: %v", err)
 			}
+			if _, err := d.SetNetwork("no_proxy", "localhost"); err != nil {
+				t.Errorf("the network's settings cannot be: %v", err)
+			}
 			if _, err := d.Save(Profile{Name: "bad", Provider: "spatiafi"}); c.broken == "bad" && err == nil {
 				t.Error("it was written over")
 			}

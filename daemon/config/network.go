@@ -305,7 +305,7 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 
 // mainNetwork returns the network settings of config.toml.
 func (d Dir) mainNetwork() (Network, error) {
-	c := &Config{Profiles: map[string]Profile{}}
+	c := empty()
 	err := d.loadMain(c)
 	return c.Network, err
 }

@@ -155,7 +155,7 @@ func (t *Table) reload(proven *Profile) error {
 	if err := t.useNetwork(c.Network); err != nil {
 		return err
 	}
-	now := newSet(all, c.Broken)
+	now := newSet(all, c.Broken, c.MayList)
 	t.current.Store(now)
 	t.stamp, t.failure, t.spoiled = stamp, nil, map[string]string{}
 	for _, e := range c.Broken {
