@@ -149,11 +149,9 @@ func (l *logReader) all() ([]byte, error) {
 	}
 	older := &logReader{path: l.path + frame.OlderLog}
 	defer older.close()
-	if err := older.open(); err != nil {
-		return nil, err
-	}
 	var text []byte
-	if older.file != nil && !sameFile(older.file, l.file) { // the newer one has not just become the older one
+	// Where the older file cannot be read, the newer one is shown all the same. It may just have become the older one.
+	if older.open() == nil && older.file != nil && !sameFile(older.file, l.file) {
 		var err error
 		if text, err = older.rest(); err != nil {
 			return nil, err

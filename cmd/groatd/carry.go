@@ -48,7 +48,7 @@ func carry(where location, log *zap.Logger, file *logFile) error {
 	if st.socket != nil { // of a groatd that is no service: the next one binds its own
 		st.socket.Close()
 	}
-	o := newOffer(where.socket(), where.ID, carried(st.tokens), log)
+	o := newOffer(where.State, where.ID, carried(st.tokens), log)
 	if o == nil {
 		return fmt.Errorf("%d tokens are not carried to the next groatd", len(st.tokens))
 	}

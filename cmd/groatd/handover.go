@@ -20,11 +20,10 @@ import (
 
 // A groatd that a client or a person started hands over to the one that a service manager starts, or to the one that
 // takes its place at a restart (package handover).
-// The first listens for it at a socket of its own beside its clients' one, the offer; the lock's record names that
-// socket.
+// The first listens for it at a socket of its own, the offer; the lock's record names that socket. It is in the state
+// directory: a container that was given the clients' socket with its directory must not get the lock and the tokens.
 
-// offerName is the name of the offer's socket. It is shorter than the other's, so that its path fits where the other's
-// does.
+// offerName is the name of the offer's socket.
 const offerName = "handover"
 
 // maxAsking bounds how many successors are answered at a time.
@@ -57,16 +56,27 @@ type source interface {
 	Tokens() []handover.Token
 }
 
-// newOffer listens beside the clients' socket. Where that is not possible the daemon works without, and the groatd that
-// wants to take over tells what to do.
-func newOffer(clients string, place string, d source, log *zap.Logger) *offer {
-	socket, err := bind(filepath.Join(filepath.Dir(clients), offerName))
+// newOffer listens in a state directory. Where that is not possible the daemon works without, and the groatd that wants
+// to take over tells what to do.
+func newOffer(state string, place string, d source, log *zap.Logger) *offer {
+	socket, err := bind(filepath.Join(state, offerName))
 	if err != nil {
 		log.Warn("no other groatd can take over from this one", zap.Error(err))
 		return nil
 	}
 	socket.what = "the socket of the hand-over"
 	return &offer{listener: socket, place: place, d: d, log: log}
+}
+
+// check is [listener.check]. A state directory that was removed is not made anew.
+func (o *offer) check(log *zap.Logger) (over bool) {
+	if o == nil {
+		return false
+	}
+	if _, err := os.Lstat(filepath.Dir(o.path)); err != nil {
+		return false
+	}
+	return o.listener.check(log)
 }
 
 // serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -173,7 +174,12 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
 	}}
-	l, err := c.Listen(context.Background(), "unix", path)
+	address, done, err := handover.Address(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := c.Listen(context.Background(), "unix", address)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +237,12 @@ func inTheWay(path string) error {
 // answers reports whether a process listens on a socket, even if its queue is full. It reports false only if the system
 // says that no process does; any other failure is an error.
 func answers(path string) (bool, error) {
-	c, err := net.DialTimeout("unix", path, time.Second)
+	address, done, err := handover.Address(path)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	c, err := net.DialTimeout("unix", address, time.Second)
 	if err == nil {
 		c.Close()
 		return true, nil

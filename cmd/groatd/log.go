@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -51,7 +52,7 @@ func (e lineEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*
 func newLogger() (*zap.Logger, *logFile) {
 	c := zap.NewProductionEncoderConfig()
 	c.EncodeTime = zapcore.RFC3339TimeEncoder
-	if os.Getenv("JOURNAL_STREAM") != "" {
+	if isJournal(os.Stderr, os.Getenv("JOURNAL_STREAM")) {
 		c.TimeKey = ""
 	}
 	stderr := zapcore.Lock(os.Stderr)
@@ -66,4 +67,15 @@ func newLogger() (*zap.Logger, *logFile) {
 	// configuration.
 	core = zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
 	return zap.New(core, zap.ErrorOutput(stderr)), file
+}
+
+// isJournal reports whether f is the stream to the journal that $JOURNAL_STREAM names: its device and inode
+// (systemd.exec(5)). Programs that a service starts inherit the variable, but often not the stream.
+func isJournal(f *os.File, stream string) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }

@@ -2,7 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +43,26 @@ func TestI17ALogEntryIsOneLine(t *testing.T) {
 		}
 		if want := `\u202e\u200b\udb40\udc61`; !strings.Contains(line, want) {
 			t.Errorf("%s: %q is without %s", name, line, want)
+		}
+	}
+}
+
+// Only the stream that $JOURNAL_STREAM names is the journal: it is inherited by programs whose stderr is another one.
+func TestIsJournal(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	mine, next := fmt.Sprintf("%d:%d", st.Dev, st.Ino), fmt.Sprintf("%d:%d", st.Dev, st.Ino+1)
+	for stream, want := range map[string]bool{mine: true, next: false, "": false, "x": false} {
+		if isJournal(f, stream) != want {
+			t.Errorf("%q: not %v", stream, want)
 		}
 	}
 }

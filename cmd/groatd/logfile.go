@@ -85,8 +85,8 @@ func (l *logFile) ready(n int) bool {
 	if err != nil || info.Size() == 0 || info.Size()+int64(n) <= maxLog {
 		return err == nil
 	}
-	if os.Rename(l.path, l.path+frame.OlderLog) != nil {
-		return false // the bound counts more than the newest lines
+	if os.Rename(l.path, l.path+frame.OlderLog) != nil { // a directory of that name, for example
+		return l.file.Truncate(0) == nil // the bound counts more than the older lines
 	}
 	l.file.Close()
 	return l.reopen()

@@ -36,7 +36,7 @@ func TestLogFile(t *testing.T) {
 		"a directory where the older one would be": {513, func(path string) error {
 			os.Remove(path + ".1")
 			return os.MkdirAll(path+".1/x", 0o700)
-		}, 1 << 20, -1},
+		}, 2 << 10, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := t.TempDir()

@@ -196,7 +196,7 @@ func work(replace bool, where location, dir config.Dir, log *zap.Logger, file *l
 	// systemd keeps the socket of a service, which it restarts by it; other activators become groatd and are gone.
 	service := l.bound == nil && os.Getenv("NOTIFY_SOCKET") != ""
 	if st.lock != nil && (service || l.origin != nil && !managed()) {
-		if o = newOffer(l.path, where.ID, d, log); o != nil {
+		if o = newOffer(where.State, where.ID, d, log); o != nil {
 			defer o.release()
 			o.clients, o.service = l, service
 			offerPath = o.path

@@ -95,6 +95,44 @@ func TestASocketIsPassedOn(t *testing.T) {
 	}
 }
 
+// The offer is in the state directory, however long that one's path is, and is not made anew without it.
+func TestWhereAGroatdHandsOver(t *testing.T) {
+	for name, below := range map[string]string{"short": "s", "long": strings.Repeat("x", frame.MaxSocketPath)} {
+		t.Run(name, func(t *testing.T) {
+			place := frame.Place{Home: "/h", Configuration: "/c", State: filepath.Join(t.TempDir(), below)}
+			s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+			for range 2 { // the second finds what the first has left
+				o := newOffer(s.Place.State, s.ID, carried{}, zap.NewNop())
+				if o == nil || filepath.Dir(o.path) != s.Place.State {
+					t.Fatalf("%+v", o)
+				}
+				go o.serve(nil, make(chan struct{}, 1))
+				h, err := handover.Ask(o.path, os.Getpid(), s.ID, handover.Only, clock.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Close()
+				o.Close()
+			}
+			o := newOffer(s.Place.State, s.ID, carried{}, zap.NewNop())
+			if o == nil {
+				t.Fatal("no offer")
+			}
+			os.Remove(o.path)
+			o.check(zap.NewNop())
+			if _, err := os.Lstat(o.path); err != nil {
+				t.Errorf("it is not made anew: %v", err)
+			}
+			defer o.release()
+			os.RemoveAll(s.Place.State)
+			o.check(zap.NewNop())
+			if _, err := os.Lstat(s.Place.State); err == nil {
+				t.Error("the state directory was made anew")
+			}
+		})
+	}
+}
+
 // A service's groatd gives way at a restart only; any other one also to a service's.
 func TestWhoGivesWay(t *testing.T) {
 	tokens := carried{{Configuration: "digest", Cached: broker.Cached{Profile: "work",
@@ -118,7 +156,7 @@ func TestWhoGivesWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer lock.Close()
-			o := newOffer(s.socket(), s.ID, tokens, zap.NewNop())
+			o := newOffer(s.Place.State, s.ID, tokens, zap.NewNop())
 			if o == nil {
 				t.Fatal("no offer")
 			}

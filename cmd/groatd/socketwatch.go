@@ -42,7 +42,7 @@ func (l *listener) watch(ctx context.Context, o *offer, log *zap.Logger, asked <
 		case <-tick.C:
 		case <-asked:
 		}
-		if o != nil && o.check(log) || l.check(log) {
+		if l.check(log) || o.check(log) {
 			over()
 			return
 		}

@@ -11,7 +11,7 @@ import (
 const (
 	lifetimeAssumed = 5 * time.Minute
 	lifetimeMost    = 24 * time.Hour
-	// lifetimeLeast is the least life of a new token that is believed of a clock against another one.
+	// lifetimeLeast is the least life of a new token that one clock is believed against another one.
 	lifetimeLeast = time.Minute
 )
 
@@ -26,9 +26,9 @@ const (
 //	0           any        as if expires_in were not there: servers that do not say so send a 0
 //	below 1     any        an error: the server says that the token has expired
 //	–           –          the least that is left, above zero, until expires_at or exp, by Date and by
-//	                       this machine's clock; where it is less than a minute by one of the two
-//	                       only, what the other says, or five minutes if that is less: else a clock
-//	                       that is wrong by nearly the life has a token renewed every few seconds
+//	                       this machine's clock; a minute where it is less by one of the two only:
+//	                       else a clock that is wrong by nearly the life has a token renewed every
+//	                       few seconds, or never
 //	–           –          an error where a time is given and has passed by every clock there is
 //	–           –          five minutes, assumed, where no time is given
 //
@@ -75,8 +75,8 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 		// Date is cut to a second; the server's time is at most this
 		byDate := leastLeft(ends, date.Add(time.Second))
 		longer := max(life, byDate)
-		if life = min(life, byDate); life < lifetimeLeast && longer >= lifetimeLeast && longer != never {
-			life = min(longer, lifetimeAssumed)
+		if life = min(life, byDate); longer >= lifetimeLeast && longer != never {
+			life = max(life, lifetimeLeast)
 		}
 	}
 	if life == never {

@@ -7,7 +7,8 @@
 // the open file of the lock and its tokens. The lock is never free in between, because both processes have the same
 // open file for a moment.
 //
-// The invariants: each end serves its own user only; the successor speaks to no process but the one that the lock
+// The invariants: each end serves its own user only; the holder's socket is where no container reaches it that was
+// given the clients' one; the successor speaks to no process but the one that the lock
 // names; no refresh token, client secret, private key or passphrase is sent, and nothing is written to a disk; every
 // wait has a deadline. The daemon decides when a holder may step down, and main owns the socket.
 package handover
@@ -241,7 +242,12 @@ const (
 // Ask connects to the socket of the holder, the process with the id pid, and asks it to hand over the place with the id
 // place. A holder that goes on answers with a [*Refusal].
 func Ask(socket string, pid int, place string, q Question, now clock.Func) (*Successor, error) {
-	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	address, done, err := Address(socket)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: address, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}

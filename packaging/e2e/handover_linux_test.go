@@ -3,11 +3,13 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +33,7 @@ func (r *userEnv) handedOver(first, second *process) {
 	if pid := serving(r.socket()); pid != second.pid() {
 		r.t.Errorf("process %d serves, want %d", pid, second.pid())
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(r.socket()), "handover*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(r.state(), "handover*")); len(left) > 0 {
 		r.t.Errorf("left behind: %v", left)
 	}
 	h, err := frame.ReadHolder(r.state())
@@ -193,6 +195,26 @@ func TestM4TwoSuccessors(t *testing.T) {
 	r.daemon, r.vars = nil, nil
 }
 
+// A container that was given the socket with its directory has no way to the hand-over: nothing else there is a socket.
+func TestM6WhatIsBesideTheSocket(t *testing.T) {
+	t.Parallel()
+	r := newUserEnv(t, stranger)
+	r.start()
+	var sockets []string
+	err := filepath.WalkDir(filepath.Dir(r.socket()), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && !e.Type().IsRegular() {
+			sockets = append(sockets, path)
+		}
+		return err
+	})
+	if err != nil || !slices.Equal(sockets, []string{r.socket()}) {
+		t.Errorf("%q, %v", sockets, err)
+	}
+	if h, err := frame.ReadHolder(r.state()); err == nil && filepath.Dir(h.Handover) != r.state() {
+		t.Errorf("it hands over at %s", h.Handover)
+	}
+}
+
 // Another user gets nothing at the socket of the hand-over, nor does silence or nonsense; the daemon goes on.
 func TestM6StrangersAtTheHandover(t *testing.T) {
 	t.Parallel()
@@ -200,7 +222,7 @@ func TestM6StrangersAtTheHandover(t *testing.T) {
 	first := r.start()
 	r.signIn("work")
 	token := r.groat("", "get", "work")
-	socket := filepath.Join(filepath.Dir(r.socket()), "handover")
+	socket := filepath.Join(r.state(), "handover")
 	info, err := os.Lstat(socket)
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
 		t.Fatalf("%v, %v", info, err)

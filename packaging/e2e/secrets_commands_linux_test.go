@@ -43,7 +43,7 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		"token_exchange", "--secret-stdin"}
 	const exec = `KUBERNETES_EXEC_INFO={"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"`
 	return map[string][]invocation{
-		"groat": {fails("nonsense"), fails("--nonsense"), works("--help")},
+		"groat": {fails("nonsense"), fails("--nonsense"), works("--help"), works("--version"), works("-v")},
 		"groat login": {
 			works(), works("--json"), fails("a/b"), fails("none"), fails("none", "--provider", "nobody"),
 			{args: append([]string{"machine"}, own...), typed: v.secret},

@@ -62,12 +62,22 @@ files() {
   done
 }
 
-# put replaces a file by what stands on its standard input. Whoever reads it sees the old one or the new one.
+# put MODE SOURCE TARGET [SCRIPT] replaces a file by another one, which sed edits by a script. Whoever reads it sees the
+# old one or the new one. It is made in a new directory beside it, where no link can lead it elsewhere.
 put() {
-  [ -d "$dest${2%/*}" ] || mkdir -p "$dest${2%/*}"
-  cat >"$dest$2.new"
-  chmod "$1" "$dest$2.new"
-  mv -f "$dest$2.new" "$dest$2"
+  make_way "$3"
+  if [ $# = 4 ]; then sed "$4" "$2" >"$new/file"; else cat "$2" >"$new/file"; fi
+  chmod "$1" "$new/file"
+  mv -f "$new/file" "$dest$3"
+  rmdir "$new"
+}
+new=
+trap '[ -z "$new" ] || rm -rf "$new"' EXIT
+
+# make_way TARGET makes the directory of a target, and in it the new directory $new.
+make_way() {
+  [ -d "$dest${1%/*}" ] || mkdir -p "$dest${1%/*}"
+  new=$(mktemp -d "$dest${1%/*}/.groat.XXXXXX")
 }
 
 # removed_dir removes a directory of groat's own once it is empty.
@@ -78,16 +88,25 @@ case $verb in
     [ -x "$bin/groatd" ] || die "$bin has no groatd yet" "make build"
     [ -d "$bin/share" ] || die "$bin/share has no manual yet" "make build"
     umask 022
+    # What stands in the way is found before anything is written.
+    file() { [ ! -d "$dest$3" ] || die "$dest$3 is a directory" "mv $dest$3 $dest$3.before"; }
+    link() {
+      [ ! -e "$dest$1" ] || [ "$(readlink "$dest$1")" = groat ] ||
+        die "$dest$1 is not groat's" "mv $dest$1 $dest$1.before"
+    }
+    files
     file() {
       case $3 in
-        */groatd.service) sed "s|^ExecStart=.*|ExecStart=$prefix/bin/groatd|" "$2" | put "$1" "$3" ;;
-        *.plist) sed "s|/usr/local/bin/groatd|$prefix/bin/groatd|" "$2" | put "$1" "$3" ;;
-        *) put "$1" "$3" <"$2" ;;
+        */groatd.service) put "$1" "$2" "$3" "s|^ExecStart=.*|ExecStart=$prefix/bin/groatd|" ;;
+        *.plist) put "$1" "$2" "$3" "s|/usr/local/bin/groatd|$prefix/bin/groatd|" ;;
+        *) put "$1" "$2" "$3" ;;
       esac
     }
     link() {
-      ln -sf groat "$dest$1.new"
-      mv -f "$dest$1.new" "$dest$1"
+      make_way "$1"
+      ln -s groat "$new/link"
+      mv -f "$new/link" "$dest$1"
+      rmdir "$new"
     }
     files
     echo "installed in $dest$prefix"

@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -143,6 +144,47 @@ func TestInstallRefuses(t *testing.T) {
 		if left := tree(t, dest); left != nil {
 			t.Errorf("%s: %q was written", tt.prefix, left)
 		}
+	}
+}
+
+// What stands in the way of a file or a link is refused, and nothing is written; a link beside a file is not followed.
+func TestInstallReplacesNothingElse(t *testing.T) {
+	bin := built(t)
+	for name, c := range map[string]struct {
+		in   func(bin, victim string) error // prepares the directory of the programs
+		want string
+	}{
+		"a directory": {func(bin, _ string) error { return os.Mkdir(filepath.Join(bin, "groatd"), 0o755) }, "groatd is a directory"},
+		"a link to a directory": {func(bin, victim string) error {
+			return os.Symlink(filepath.Dir(victim), filepath.Join(bin, "groatd"))
+		}, "groatd is a directory"},
+		"another program's helper": {func(bin, _ string) error {
+			return os.WriteFile(filepath.Join(bin, "git-credential-groat"), nil, 0o755)
+		}, "git-credential-groat is not groat's"},
+		"links beside the files": {func(bin, victim string) error {
+			return errors.Join(os.Symlink(victim, filepath.Join(bin, "groat.new")), os.Symlink(victim, filepath.Join(bin, "groat")))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dest := t.TempDir()
+			victim, programs := filepath.Join(dest, "mine/victim"), filepath.Join(dest, "usr/local/bin")
+			err := errors.Join(os.MkdirAll(programs, 0o755), os.Mkdir(filepath.Dir(victim), 0o755), c.in(programs, victim),
+				os.WriteFile(victim, []byte("mine"), 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := tree(t, dest)
+			out, err := makes(t, "BIN="+bin, "PREFIX=/usr/local", "DESTDIR="+dest, "install")
+			if c.want != "" && (err == nil || !strings.Contains(out, c.want) || !slices.Equal(was, tree(t, dest))) {
+				t.Errorf("%v %s\n%q", err, out, tree(t, dest))
+			}
+			if c.want == "" && err != nil {
+				t.Error(err, out)
+			}
+			if info, err := os.Lstat(victim); err != nil || info.Mode() != 0o600 || info.Size() != 4 {
+				t.Errorf("the file behind the link: %v, %v", info, err)
+			}
+		})
 	}
 }
 

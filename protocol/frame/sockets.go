@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// maxSocketPath is what sun_path holds on every system we run on (104 bytes on macOS, 108 on Linux) less its NUL.
-const maxSocketPath = 103
+// MaxSocketPath is what sun_path holds on every system we run on (104 bytes on macOS, 108 on Linux) less its NUL.
+const MaxSocketPath = 103
 
 const socketFile = "agent.sock"
 
@@ -54,15 +54,15 @@ func socketsIn(v ownpath.View, getenv func(string) string, place Place, id strin
 	}
 	return Sockets{}, fmt.Errorf("every path for a socket is longer than %d bytes or in a directory that others may "+
 		"change, the last one %s",
-		maxSocketPath, place.State)
+		MaxSocketPath, place.State)
 }
 
 func checkSocket(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("the socket path %q is not absolute", path)
 	}
-	if len(path) > maxSocketPath {
-		return fmt.Errorf("the socket path is %d bytes long, the system allows %d: %s", len(path), maxSocketPath, path)
+	if len(path) > MaxSocketPath {
+		return fmt.Errorf("the socket path is %d bytes long, the system allows %d: %s", len(path), MaxSocketPath, path)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (c candidate) sockets(id string) Sockets {
 
 // fits reports whether the path of every socket in the directory is short enough.
 func (c candidate) fits() bool {
-	return len(c.dir)+len("/"+ownDir+"0123456789abcdef/"+socketFile) <= maxSocketPath
+	return len(c.dir)+len("/"+ownDir+"0123456789abcdef/"+socketFile) <= MaxSocketPath
 }
 
 // safe reports whether the way to the directory is safe, and the directory the user's, or one that may be made. One of
