@@ -139,8 +139,8 @@ type Config struct {
 	// Broken :: name → why a profile cannot be used. Profiles has none of its name. A name that no profile may have is as
 	// [visible.Quote] shows it.
 	Broken map[string]*Error
-	// MayList :: name in Broken → the APIs that what is described under it lists, in the long form of package origin, as
-	// far as it can be read. It has no such name where that cannot be told: any API may be listed.
+	// MayList :: name in Broken → the APIs that are listed under it, in the long form of package origin. Where that
+	// cannot be told it has no such name: any API may be listed.
 	MayList map[string][]string
 	// Network is how servers are reached.
 	Network Network
@@ -363,7 +363,7 @@ func (d Dir) loadMain(c *Config) error {
 func (d Dir) decodeTable(text []byte, name string, table any, line int) (Profile, error) {
 	alone, err := toml.Marshal(mainFile[any]{Profiles: map[string]any{name: table}})
 	if err != nil {
-		return Profile{}, &Error{File: d.file, Line: line, Message: err.Error(), Hint: edit(d.file)}
+		return Profile{}, &Error{File: d.file, Line: line, Message: err.Error(), Hint: Edit(d.file)}
 	}
 	var main mainFile[Profile]
 	err = decode(d.file, alone, &main)
@@ -379,7 +379,7 @@ func (d Dir) decodeTable(text []byte, name string, table any, line int) (Profile
 func (d Dir) loadProfile(c *Config, name string) (*Profile, error) {
 	file := d.profileFile(name)
 	twice := func(other string, line int) error {
-		return &Error{File: other, Line: line, Hint: "keep one of the two",
+		return &Error{File: other, Line: line, Hint: Edit(other),
 			Message: fmt.Sprintf("profile %q stands here and in %s", name, visible.Name(file))}
 	}
 	if other, ok := c.Profiles[name]; ok {
@@ -400,8 +400,8 @@ func (d Dir) loadProfile(c *Config, name string) (*Profile, error) {
 	return &p, p.check(text)
 }
 
-// edit is the hint of what only an editor mends.
-func edit(file string) string {
+// Edit returns the hint of what only an editor mends, in a file.
+func Edit(file string) string {
 	if !filepath.IsAbs(file) { // of a backup
 		return "groatd --check"
 	}
@@ -414,16 +414,16 @@ func decode(file string, text []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: edit(file)}
+	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: Edit(file)}
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
 		e.Line, _ = missing.Errors[0].Position()
 		key := missing.Errors[0].Key()
 		e.Message = fmt.Sprintf("unknown key %q", strings.Join(key, "."))
 		switch table := key[0]; {
 		case table == "network":
-			e.Hint = "the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
+			e.Message += "; the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
 		case table != "profiles" && filepath.Base(file) == "config.toml":
-			e.Hint = "the tables are [profiles.NAME] and [network]"
+			e.Message += "; the tables are [profiles.NAME] and [network]"
 		default:
 			e.Hint = "groat profile show" // which lists them
 			if near := Nearest(key[len(key)-1], keys()); near != "" {

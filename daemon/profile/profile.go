@@ -61,8 +61,8 @@ type Set struct {
 	// broken :: name → why what is described under it cannot be used. Where it is in byName too, that is what was
 	// described before.
 	broken map[string]*config.Error
-	// doubts :: origin → what profiles list there that cannot be used and are not in use; under "" those of which that
-	// cannot be read.
+	// doubts :: origin → what profiles list there that cannot be used and are not in use; under "" are those whose
+	// list cannot be read.
 	doubts  map[string][]doubt
 	known   []string      // the names of both, sorted
 	refused *config.Error // see Err
