@@ -11,8 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +78,7 @@ type Daemon struct {
 	stores   login.Stores
 	logins   *login.Logins
 	changes  *watch.Hub
-	journal  *journal
+	events   *eventLog
 	exports  *export.Exports
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
@@ -132,7 +134,7 @@ func New(o Options) (*Daemon, error) {
 			zap.String("lost", lost), zap.String("next", "groat login "+name+" --replace"))
 	}
 	d.changes = watch.New(d.lookAt)
-	d.journal = newJournal(d)
+	d.events = newEventLog(d)
 	d.broker.Changed = d.changed
 	d.exports = export.New(export.Options{
 		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
@@ -215,7 +217,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	for _, name := range removed {
 		d.changed(name)
 	}
-	d.journal.poke()
+	d.events.poke()
 }
 
 // Profiles returns how many profiles there are that can be used.
@@ -284,6 +286,9 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 		unsaved = d.unsaved("")
 	}
 	if len(unsaved) == 0 {
+		unsaved = d.onlyInUse()
+	}
+	if len(unsaved) == 0 {
 		return nil
 	}
 	return &handover.Refusal{Message: unsaved[0], Hint: fmt.Sprintf("kill %d", os.Getpid())}
@@ -298,19 +303,51 @@ func (d *Daemon) unsaved(use string) (all []string) {
 		all = append(all, "a sign-in is under way there")
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
-		named := strings.Join(ephemeral[:min(len(ephemeral), maxNamed)], ", ")
-		if more := len(ephemeral) - maxNamed; more > 0 {
-			named += fmt.Sprintf(" and %d more", more)
-		}
-		all = append(all, "it keeps profiles in memory only: "+named)
+		all = append(all, "it keeps profiles in memory only: "+named(ephemeral))
 	}
-	if d.profiles.Snapshot().Known() > 0 && use == "memory" {
+	set := d.profiles.Snapshot()
+	all = append(all, usedAsBefore(set, set.AllBroken())...)
+	if set.Known() > 0 && use == "memory" {
 		all = append(all, "it keeps credentials in memory only")
 	}
 	if d.stores.Kept.HasPending() {
 		all = append(all, "it holds a credential that the keystore could not take yet")
 	}
 	return all
+}
+
+// onlyInUse is the part of unsaved that is about files which were changed since they were read.
+func (d *Daemon) onlyInUse() []string {
+	set := d.profiles.Snapshot()
+	c, err := d.Config.Load()
+	switch {
+	case err == nil:
+		return usedAsBefore(set, slices.Sorted(maps.Keys(c.Broken)))
+	case set.Len() > 0:
+		return []string{"it uses the configuration as it was before: " + err.Error()}
+	}
+	return nil
+}
+
+// usedAsBefore says which of the profiles with these names, whose files are wrong, are in use all the same.
+func usedAsBefore(set *profile.Set, broken []string) []string {
+	used := slices.DeleteFunc(broken, func(name string) bool {
+		p := set.Named(name)
+		return p == nil || p.Ephemeral
+	})
+	if len(used) == 0 {
+		return nil
+	}
+	return []string{"it uses profiles as they were before their files became wrong: " + named(used)}
+}
+
+// named lists profiles for a sentence.
+func named(profiles []string) string {
+	text := strings.Join(profiles[:min(len(profiles), maxNamed)], ", ")
+	if more := len(profiles) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // IsReplaced says, before the daemon is told to end, that another one gets the tokens and answers at the same socket.

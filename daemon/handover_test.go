@@ -70,6 +70,41 @@ func TestM2WhatKeepsFromAHandover(t *testing.T) {
 	})
 }
 
+// A profile that is in use though its file is wrong would be lost with the daemon, also before the file is read again.
+func TestAProfileInUseKeepsFromAHandover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := durable{&faultyStore{memory: memory{&keystore.Memory{}}}}
+		h := newBubbleEnv(t, sandbox.Options{}, store)
+		h.signIn(t, h.ofMachine("lab"))
+		h.signIn(t, h.ofMachine("work"))
+		mend := h.spoils(t, "work")
+		const says = "it uses profiles as they were before their files became wrong: work"
+		keeps := func(when, want string) {
+			t.Helper()
+			why := h.KeepsFromHandover(t.Context())
+			if why == nil && want != "" || why != nil && (want == "" || !strings.HasPrefix(why.Message, want)) {
+				t.Errorf("%s: %+v, want %q", when, why, want)
+			}
+		}
+		keeps("before a reload", says)
+		if err := h.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		keeps("after it", says)
+		st, err := h.visit(t).Status(t.Context(), "")
+		if err != nil || len(st.Unsaved) != 1 || st.Unsaved[0] != says {
+			t.Errorf("%q, %v", st.Unsaved, err)
+		}
+		mend()
+		if err := h.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		keeps("mended", "")
+		h.write(t, "config.toml", "nonsense")
+		keeps("a wrong config.toml", "it uses the configuration as it was before: ")
+	})
+}
+
 // A token is held by the daemon that comes next, for a profile of the same configuration only.
 func TestM1TheNextDaemonHoldsTheTokens(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {

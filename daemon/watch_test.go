@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,7 +134,8 @@ func TestAWatchSurvivesThatAProfileIsReplaced(t *testing.T) {
 	next(t, told, protocol.EventRenewed)
 }
 
-// 500 watchers of a profile are told of a rotation within 100 ms of who caused it, and cost no goroutine before.
+// 500 watchers of a profile are told of a rotation within 100 ms of who caused it, or within four times what 500 answers
+// take on this machine, and cost no goroutine before.
 func TestFiveHundredWatchersAreToldAtOnce(t *testing.T) {
 	const watchers = 500
 	h := newEnv(t, sandbox.Options{})
@@ -151,6 +153,15 @@ func TestFiveHundredWatchersAreToldAtOnce(t *testing.T) {
 		all[i].say(t, `{"jsonrpc":"2.0","id":1,"method":"profiles"}`+"\n")
 		all[i].hear(t)
 	}
+	begun, answers := time.Now(), sync.WaitGroup{}
+	for _, w := range all {
+		answers.Go(func() {
+			w.say(t, `{"jsonrpc":"2.0","id":1,"method":"profiles"}`+"\n")
+			w.hear(t)
+		})
+	}
+	answers.Wait()
+	limit := max(100*time.Millisecond, 4*time.Since(begun))
 	before := runtime.NumGoroutine()
 	for _, w := range all {
 		w.say(t, `{"jsonrpc":"2.0","id":1,"method":"watch"}`+"\n")
@@ -179,16 +190,12 @@ func TestFiveHundredWatchersAreToldAtOnce(t *testing.T) {
 	if _, err := c.Reject(t.Context(), protocol.TokenParams{Profile: "work"}, token.AccessToken); err != nil {
 		t.Fatal(err)
 	}
-	renewed, limit, last := time.Now(), 100*time.Millisecond, time.Duration(0)
+	renewed, last := time.Now(), time.Duration(0)
 	for range watchers {
 		last = max(last, (<-heard).Sub(renewed))
 	}
-	t.Logf("the last of %d watchers was told %v after the rotation", watchers, last)
-	if raced {
-		limit *= 20
-	}
 	if last > limit {
-		t.Errorf("the last of %d watchers was told %v after the rotation", watchers, last)
+		t.Errorf("the last of %d watchers was told %v after the rotation, not within %v", watchers, last, limit)
 	}
 }
 

@@ -44,11 +44,21 @@ func (a *app) logsCommand() *cobra.Command {
 	var f logFlags
 	cmd := command("logs [flags]", helpLogs, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		if s := a.installedService(); s != nil {
-			return a.journal(&f)
+			if beside, err := a.runsBeside(cmd.Context(), s); err != nil || !beside {
+				return a.showJournal(&f)
+			}
 		}
 		r, err := a.route()
 		if err != nil {
 			return report.NoRoute(err)
+		}
+		if r.Sockets.Explicit != "" { // the groatd there need not be this place's
+			if d, err := a.findRunning(cmd.Context()); err == nil && d != nil {
+				d.c.Close()
+				if err := a.ofThisPlace(r, d); err != nil {
+					return err
+				}
+			}
 		}
 		if r.Place == nil {
 			return errNoLogPlace()

@@ -37,30 +37,45 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.dry {
-		return a.write(textWouldRestart(d))
-	}
 	if d != nil {
 		defer d.c.Close()
-		if err := a.mayEnd(&d.status, f); err != nil {
-			return err
-		}
 		r, err := a.route()
 		if err != nil {
 			return report.NoRoute(err)
 		}
-		if handsOver(r, d) {
-			return a.replace(ctx, r, d, autostart.Replacing)
-		}
-		if err := a.end(ctx, d); err != nil {
+		if err := a.ofThisPlace(r, d); err != nil {
 			return err
 		}
+		if err := a.mayEnd(&d.status, f); err != nil {
+			return err
+		}
+		if !f.dry && handsOver(r, d) {
+			return a.replace(ctx, r, d, autostart.Replacing)
+		}
+		if !f.dry {
+			if err := a.end(ctx, d, f); err != nil {
+				return err
+			}
+		}
+	}
+	if f.dry {
+		return a.write(textWouldRestart(d))
 	}
 	var status protocol.StatusResult
 	if err := a.call(ctx, providerTime, protocol.MethodStatus, struct{}{}, &status); err != nil {
 		return err
 	}
 	return a.write(textRestarted(&status, d == nil))
+}
+
+// ofThisPlace returns an error if a groatd that GROAT_SOCKET names is another place's: the one that is started in its
+// place would be this one's, and its log is there.
+func (a *app) ofThisPlace(r *frame.Route, d *running) error {
+	theirs := d.status.Place
+	if theirs == nil || r.Place != nil && frame.SamePlace(theirs.Place, *r.Place) {
+		return nil
+	}
+	return errForeignPlace(r, d.status.PID, theirs.Place, a.path)
 }
 
 // handsOver reports whether a groatd can give another one what it has.
@@ -76,8 +91,16 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 	if err != nil {
 		return err
 	}
-	failed := errNotReplaced(d.status.PID, filepath.Join(r.Place.State, frame.LogFile))
-	ctx, cancel := context.WithTimeout(ctx, replaceTime)
+	failed := func() error {
+		last, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		s := askStatus(last, r)
+		if s != nil && s.PID != d.status.PID {
+			return a.write(textReplaced(s))
+		}
+		return errNotReplaced(d.status.PID, s != nil, filepath.Join(r.Place.State, frame.LogFile))
+	}
+	bounded, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
 	tick := time.NewTicker(replacePause)
 	defer tick.Stop()
@@ -85,14 +108,14 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 		select {
 		case state := <-exited:
 			if !state.Success() {
-				return failed
+				return failed()
 			}
 			exited = nil // it has carried the tokens
-		case <-ctx.Done():
-			return failed
+		case <-bounded.Done():
+			return failed()
 		case <-tick.C:
 		}
-		if s := askStatus(ctx, r); s != nil && s.PID != d.status.PID {
+		if s := askStatus(bounded, r); s != nil && s.PID != d.status.PID {
 			return a.write(textReplaced(s))
 		}
 	}

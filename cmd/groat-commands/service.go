@@ -51,7 +51,7 @@ func (a *app) serviceCommand() *cobra.Command {
 		return a.withService("status", func(s *service) error { return a.serviceStatus(cmd.Context(), s, json) })
 	})
 	logs := command("logs [flags]", helpServiceLogs, cobra.NoArgs, func(*cobra.Command, []string) error {
-		return a.withService("logs", func(*service) error { return a.journal(&of) })
+		return a.withService("logs", func(*service) error { return a.showJournal(&of) })
 	})
 	for _, c := range []*cobra.Command{install, uninstall, start} {
 		c.Flags().BoolVar(&dry, "dry-run", false, flagDryRunService)

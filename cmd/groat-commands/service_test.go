@@ -23,7 +23,11 @@ type serviceHome struct {
 	sockets  frame.Sockets
 }
 
-// newServiceHome returns one whose units are of the text and in the state that systemd shows for groatd.service.
+// subStates are what systemd shows as SubState for an ActiveState of groatd.service.
+var subStates = map[string]string{"active": "running", "inactive": "dead", "failed": "failed"}
+
+// newServiceHome returns one whose units are of the text and in the state that systemd shows for groatd.service. Its
+// socket is active, but where that is "off": then neither is.
 func newServiceHome(t *testing.T, unitText, load, active string, pid int) *serviceHome {
 	t.Helper()
 	h := &serviceHome{t: t, dir: t.TempDir()}
@@ -39,11 +43,15 @@ func newServiceHome(t *testing.T, unitText, load, active string, pid int) *servi
 			t.Fatal(err)
 		}
 	}
+	socket := "ActiveState=active\nSubState=listening\n"
+	if active == "off" {
+		active, socket = "inactive", "ActiveState=inactive\nSubState=dead\n"
+	}
 	show := fmt.Sprintf("MainPID=%[1]d\nId=groatd.service\nLoadState=%[2]s\nActiveState=%[3]s\n"+
-		"SubState=running\nFragmentPath=%[4]s/groatd.service\n"+
+		"SubState=%[5]s\nFragmentPath=%[4]s/groatd.service\n"+
 		"ExecMainStartTimestamp=Sun 2026-11-29 20:00:00 UTC\n\n"+
-		"Id=groatd.socket\nLoadState=%[2]s\nActiveState=active\nSubState=listening\n"+
-		"FragmentPath=%[4]s/groatd.socket\n", pid, load, active, units)
+		"Id=groatd.socket\nLoadState=%[2]s\n%[6]sFragmentPath=%[4]s/groatd.socket\n",
+		pid, load, active, units, subStates[active], socket)
 	if err := os.WriteFile(filepath.Join(h.dir, "show"), []byte(show), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +123,13 @@ func TestServiceVerbs(t *testing.T) {
 		"start, dry":     {"service start --dry-run", "inactive", "", 0, "", "would run " + startsService},
 		"stop": {"service stop", "active", "", 0, stopsService,
 			"groatd (pid 4711) has ended; groatd.socket starts it again"},
-		"stop, nothing runs": {"service stop", "inactive", "", 0, "", "No groatd runs."},
-		"stop, dry":          {"stop --dry-run", "active", "", 0, "", "would run " + stopsService},
+		"stop, nothing runs":       {"service stop", "inactive", "", 0, "", "No groatd runs."},
+		"stop, another runs":       {"stop --dry-run", "off", "", 0, "", "would end groatd (pid 4711)\n"},
+		"stop, another's loss":     {"stop", "off", `"it keeps x"`, report.ExitTemporary, "", "hint: groat stop --force\n"},
+		"restart, another runs":    {"restart --dry-run", "off", "", 0, "", "would start groatd\n"},
+		"restart, another's loss":  {"restart", "off", `"it keeps x"`, report.ExitTemporary, "", "groat restart --force\n"},
+		"restart, dry, and a loss": {"restart --dry-run", "off", `"it keeps x"`, report.ExitTemporary, "", "--force\n"},
+		"stop, dry":                {"stop --dry-run", "active", "", 0, "", "would run " + stopsService},
 		"stop, a loss": {"service stop", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service stop --force\n"},
 		"stop, a loss wanted": {"stop --force", "active", `"it keeps x"`, 0, stopsService, "has ended"},
@@ -127,7 +140,7 @@ func TestServiceVerbs(t *testing.T) {
 		"status": {"service status", "active", "", 0, "",
 			"groatd   active (running), pid 4711, since Sun 2026-11-29 20:00:00 UTC\n" +
 				"release  v1.2.0\ngroatd v1.2.0 runs, groat is v1.3.0: groat restart\n"},
-		"status, not running": {"service status", "inactive", "", 0, "", "groatd   inactive (running)\n"},
+		"status, not running": {"service status", "inactive", "", 0, "", "groatd   inactive (dead)\n"},
 		"status, JSON": {"service status --json", "active", "", 0, "",
 			`"pid":4711,"since":"Sun 2026-11-29 20:00:00 UTC","release":"v1.2.0","older":true}`},
 		"status, failed": {"service status", "failed", "", report.ExitUnavailable, "",
@@ -136,10 +149,12 @@ func TestServiceVerbs(t *testing.T) {
 			"journalctl --no-pager --user-unit groatd.service -n 7 -f\n", "a line\n"},
 		"all logs": {"logs -n 0", "inactive", "", 0,
 			"journalctl --no-pager --user-unit groatd.service -n all\n", "a line\n"},
+		"logs, nothing answers": {"logs", "failed", "", 0,
+			"journalctl --no-pager --user-unit groatd.service -n 100\n", "a line\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pid := 4711
-			if c.active == "inactive" {
+			if c.active == "inactive" || c.active == "off" {
 				pid = 0
 			}
 			h := newServiceHome(t, systemd.Socket(), "loaded", c.active, pid)

@@ -119,7 +119,12 @@ func (a *app) startService(ctx context.Context, s *service, dry bool) error {
 // stopService ends the service. Its socket stays, and starts it again when a program asks.
 func (a *app) stopService(ctx context.Context, s *service, f *stopFlags) error {
 	args := []string{"stop", systemd.ServiceName}
-	if !s.runs() {
+	switch beside, err := a.runsBeside(ctx, s); {
+	case err != nil:
+		return err
+	case beside:
+		return a.stop(ctx, f)
+	case !s.runs():
 		return a.write(textNoneRuns())
 	}
 	if err := a.serviceMayEnd(ctx, s, f); err != nil {
@@ -134,12 +139,45 @@ func (a *app) stopService(ctx context.Context, s *service, f *stopFlags) error {
 	return a.write(textServiceStopped(s.pid))
 }
 
-// serviceMayEnd is mayEnd for a service that runs. One that does not answer holds nothing that could be saved.
+// runsBeside reports whether a groatd runs that is no service's while the service does not. Where systemd has the
+// socket, a connection to it may start the service, which takes over: then s says so afterwards.
+func (a *app) runsBeside(ctx context.Context, s *service) (bool, error) {
+	if s.runs() {
+		return false, nil
+	}
+	if s.socket == "active" {
+		if h, ok := s.route.Holder(); !ok || !h.Here() || !isGroatd(h.PID) {
+			return false, nil
+		}
+	}
+	d, err := a.findRunning(ctx)
+	if err != nil || d == nil {
+		return false, err
+	}
+	d.c.Close()
+	now, err := a.showService(s.route, "")
+	if err != nil {
+		return false, err
+	}
+	*s = *now
+	return s.pid != d.status.PID, nil
+}
+
+// findService is findRunning for a service that runs.
+func (a *app) findService(ctx context.Context, s *service) (*running, error) {
+	d, err := a.findRunning(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errServiceHangs(s.pid, a.path, err)
+	}
+	return d, err
+}
+
+// serviceMayEnd is mayEnd for a service that runs.
 func (a *app) serviceMayEnd(ctx context.Context, s *service, f *stopFlags) error {
 	if f.force {
 		return nil
 	}
-	d, err := a.findRunning(ctx)
+	d, err := a.findService(ctx, s)
 	if err != nil || d == nil {
 		return err
 	}
@@ -152,8 +190,14 @@ func (a *app) serviceMayEnd(ctx context.Context, s *service, f *stopFlags) error
 
 // restartService replaces the groatd of the service by the one that is installed.
 func (a *app) restartService(ctx context.Context, s *service, f *stopFlags) error {
+	switch beside, err := a.runsBeside(ctx, s); {
+	case err != nil:
+		return err
+	case beside:
+		return a.restart(ctx, f)
+	}
 	if s.runs() {
-		d, err := a.findRunning(ctx)
+		d, err := a.findService(ctx, s)
 		if err != nil && !f.force {
 			return err
 		}
@@ -216,8 +260,8 @@ func (a *app) serviceStatus(ctx context.Context, s *service, json bool) error {
 	return nil
 }
 
-// journal shows what the service has logged.
-func (a *app) journal(f *logFlags) error {
+// showJournal shows what the service has logged to systemd's journal.
+func (a *app) showJournal(f *logFlags) error {
 	program := autostart.OnPath(a.getenv("PATH"), "journalctl")
 	if program == "" {
 		return errNoJournal()

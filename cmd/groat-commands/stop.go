@@ -43,7 +43,8 @@ func (a *app) stopCommand() *cobra.Command {
 	return f.add(cmd)
 }
 
-// stop ends the groatd that runs, if one does.
+// stop ends the groatd that runs, if one does. Where GROAT_SOCKET names one of another place, that one is meant: no
+// other one is started.
 func (a *app) stop(ctx context.Context, f *stopFlags) error {
 	d, err := a.findRunning(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func (a *app) stop(ctx context.Context, f *stopFlags) error {
 	if f.dry {
 		return a.write(textWouldStop(d.status.PID))
 	}
-	if err := a.end(ctx, d); err != nil {
+	if err := a.end(ctx, d, f); err != nil {
 		return err
 	}
 	return a.write(textStopped(d.status.PID))
@@ -111,7 +112,7 @@ func (a *app) findRunning(ctx context.Context) (*running, error) {
 		d.c.Close()
 		// The socket of a service is the service manager's, which must not be killed.
 		if errors.Is(err, context.DeadlineExceeded) && isGroatd(d.server) {
-			return nil, errHangs(d.server)
+			return nil, errHangs(d.server, err)
 		}
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (a *app) findRunning(ctx context.Context) (*running, error) {
 
 // end asks a groatd to end and waits until it has. No other process can be hit: the process is opened by its id (a
 // pidfd where the system has them), and after that groatd answers with the same id on the connection it had before.
-func (a *app) end(ctx context.Context, d *running) error {
+func (a *app) end(ctx context.Context, d *running, f *stopFlags) error {
 	pid := d.status.PID
 	if d.server != pid || pid <= 1 {
 		return errNotSeen(pid)
@@ -138,6 +139,9 @@ func (a *app) end(ctx context.Context, d *running) error {
 	}
 	if again.PID != pid {
 		return errNotSeen(again.PID)
+	}
+	if err := a.mayEnd(&again, f); err != nil { // a sign-in may have begun
+		return err
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return errNotTold(pid, err)

@@ -16,8 +16,9 @@ var (
 		short: "End groatd",
 		long: `End the groatd that runs. It finishes what it has sent to a provider, and the
 next command that needs it starts it again. What it keeps in memory only would
-be lost, and a sign-in that is under way: then groat says so and does nothing,
-unless --force is given.
+be lost, a sign-in that is under way, and a profile that is in use though its
+file is wrong by now: then groat says so and does nothing, unless --force is
+given. Where GROAT_SOCKET names a groatd of another place, that one ends.
 
 Where groatd is a service, this is "groat service stop".`,
 	}
@@ -27,12 +28,13 @@ Where groatd is a service, this is "groat service stop".`,
 one finishes what it has sent to a provider, and gives the new one its socket
 and its access tokens: no provider is asked for others, and who asks meanwhile
 waits. The new one has the environment of this shell. Where none runs, one is
-started.
+started. A groatd of another place, which GROAT_SOCKET may name, stays.
 
-What groatd keeps in memory only would be lost, and a sign-in that is under way:
-then groat says so and does nothing, unless --force is given. With it, where
-GROAT_SOCKET names the socket, and after a groatd that hands nothing over, each
-access token is asked for again when it is needed.
+What groatd keeps in memory only would be lost, a sign-in that is under way, and
+a profile that is in use though its file is wrong by now: then groat says so and
+does nothing, unless --force is given. With it, where GROAT_SOCKET names the
+socket, and after a groatd that hands nothing over, each access token is asked
+for again when it is needed.
 
 Where groatd is a service, this is "groat service restart".`,
 	}
@@ -68,8 +70,8 @@ func errNotReached(h frame.Holder) *report.Failure {
 			visible.Name(h.Socket))}
 }
 
-func errHangs(pid int) *report.Failure {
-	return &report.Failure{Code: report.ExitTemporary, Hint: fmt.Sprintf("kill -KILL %d", pid),
+func errHangs(pid int, cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: fmt.Sprintf("kill -KILL %d", pid), Cause: cause,
 		Message: fmt.Sprintf("groatd (pid %d) does not answer; what is stored is not lost with it", pid)}
 }
 
@@ -138,8 +140,24 @@ func textReplaced(s *protocol.StatusResult) []byte {
 	return append(out, textLockedKeystore(s)...)
 }
 
-// errNotReplaced takes the file to which the groatd logs that was to take over; a service logs elsewhere.
-func errNotReplaced(pid int, log string) *report.Failure {
-	return &report.Failure{Code: report.ExitTemporary, Hint: "tail " + visible.Word(log),
+// errNotReplaced takes whether the groatd that was to be replaced still answers, and the file to which the one that was
+// to take over logs; a service logs elsewhere.
+func errNotReplaced(pid int, runs bool, log string) *report.Failure {
+	f := &report.Failure{Code: report.ExitTemporary, Hint: "tail " + visible.Word(log),
 		Message: fmt.Sprintf("no groatd has taken the place of the one that runs (pid %d)", pid)}
+	if !runs {
+		f.Message = fmt.Sprintf("groatd (pid %d) does not answer any more, and no other one does", pid)
+	}
+	return f
+}
+
+// errForeignPlace takes the command that was typed, without its flags.
+func errForeignPlace(r *frame.Route, pid int, theirs frame.Place, command string) *report.Failure {
+	ours := "the environment names none"
+	if r.Place != nil {
+		ours = "this is " + r.Place.String()
+	}
+	return &report.Failure{Code: report.ExitConfig, Hint: placeEnv(theirs) + " " + command,
+		Message: fmt.Sprintf("groatd (pid %d) at %s is another place's (%s); %s", pid, visible.Name(r.OwnSocket()),
+			visible.Text(theirs.String()), ours)}
 }

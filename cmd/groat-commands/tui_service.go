@@ -195,6 +195,12 @@ func errServiceDown(active string) *report.Failure {
 	return f
 }
 
+// errServiceHangs takes the command that was typed, without its flags.
+func errServiceHangs(pid int, command string, cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitTemporary, Hint: command + " --force", Cause: cause,
+		Message: fmt.Sprintf("groatd (pid %d) does not answer; what is stored is not lost with it", pid)}
+}
+
 func errNoJournal() *report.Failure {
 	return &report.Failure{Code: report.ExitUnavailable, Hint: "systemctl --user status " + systemd.ServiceName,
 		Message: "there is no journalctl here, which reads the journal"}

@@ -106,8 +106,13 @@ func hintPlace(theirs, ours frame.Place, getenv func(string) string) string {
 			return "env -u " + name + " groat status"
 		}
 	}
-	return fmt.Sprintf("HOME=%s GROAT_CONFIG=%s GROAT_STATE_DIR=%s groat status",
-		visible.Word(theirs.Home), visible.Word(theirs.Configuration), visible.Word(theirs.State))
+	return placeEnv(theirs) + " groat status"
+}
+
+// placeEnv is the variables that lead to a place, for a shell.
+func placeEnv(p frame.Place) string {
+	return fmt.Sprintf("HOME=%s GROAT_CONFIG=%s GROAT_STATE_DIR=%s", visible.Word(p.Home),
+		visible.Word(p.Configuration), visible.Word(p.State))
 }
 
 // localState is a command that gives this host a state of its own, for a profile of the place's if it has one.

@@ -125,19 +125,24 @@ func (o *offer) answer(c *net.UnixConn) error {
 	}
 	if h.OnlyAsks() {
 		defer c.Close()
-		return h.Accept()
+		return h.Accept(nil)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.successor != nil {
 		return h.Refuse(&handover.Refusal{Message: "it hands over to another one already", Hint: "groat status"})
 	}
-	if err := h.Accept(); err != nil {
+	var bound *handover.File
+	if h.Restarts() {
+		bound = o.clients.pass()
+	}
+	if err := h.Accept(bound); err != nil {
+		o.clients.keep()
 		return err
 	}
 	o.successor, o.conn = h, c
 	if h.Restarts() {
-		if o.clients.pass() || o.service { // the service manager keeps the socket
+		if bound != nil || o.service { // the service manager keeps the socket
 			o.d.IsReplaced()
 		}
 		o.log.Info("another groatd takes this one's place")
@@ -196,7 +201,7 @@ func takeOver(s location, q handover.Question) (*state, error) {
 		}
 		return nil, err
 	}
-	return &state{lock: l, tokens: t.Tokens, socket: t.Socket}, nil
+	return &state{lock: l, tokens: t.Tokens, socket: t.Socket, bound: t.Bound}, nil
 }
 
 // startTime is how long a holder that does not listen yet is waited for.

@@ -33,6 +33,7 @@ type state struct {
 	tokens []handover.Token
 	// socket is its clients', where this one takes its place.
 	socket *os.File
+	bound  *handover.File // the socket's, or nil where that is not known
 	// waits is set if another groatd holds the lock.
 	waits bool
 }

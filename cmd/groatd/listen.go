@@ -93,10 +93,10 @@ func activated() bool {
 
 // listen takes the socket that another groatd has handed over, or the one that the service manager passed
 // (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
-func listen(s location, handed *os.File) (*listener, error) {
+func listen(s location, handed *os.File, bound *handover.File) (*listener, error) {
 	if handed != nil {
 		defer handed.Close()
-		if l := adoptSocket(s, handed); l != nil {
+		if l := adoptSocket(s, handed, bound); l != nil {
 			return l, nil
 		}
 	}

@@ -72,7 +72,7 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	start := func(usual bool) *listener {
 		t.Helper()
 		s := location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: usual}, sockets}
-		l, err := listen(s, nil)
+		l, err := listen(s, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if target, err := os.Readlink(sockets.Plain); err != nil || target != "elsewhere/agent.sock" {
 		t.Errorf("%q, %v", target, err)
 	}
-	_, err = listen(location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}, nil)
+	_, err = listen(location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "is in the way") {
 		t.Error(err)
 	}

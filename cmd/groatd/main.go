@@ -182,7 +182,7 @@ func work(replace bool, where location, dir config.Dir, log *zap.Logger, file *l
 	if adopted := d.Adopt(st.tokens); adopted > 0 {
 		log.Info("took over from another groatd", zap.Int("tokens", adopted))
 	}
-	l, err := listen(where, st.socket)
+	l, err := listen(where, st.socket, st.bound)
 	if err != nil {
 		return err
 	}

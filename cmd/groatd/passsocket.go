@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon/handover"
 )
 
 // At a restart the socket stays: its file, and the queue of those who connect. A client that comes while one groatd
@@ -15,22 +17,34 @@ import (
 const firstForeign = 3
 
 // pass keeps the socket open beyond [listener.Close], and its files beyond [listener.release], for a successor. Where
-// it reports false the successor binds a socket of its own.
-func (l *listener) pass() bool {
+// it returns nil the successor binds a socket of its own.
+func (l *listener) pass() *handover.File {
 	if l == nil {
-		return false
+		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.bound == nil || !l.inPlace() {
-		return false
+		return nil
 	}
 	onDescriptor(l.socket, func(fd int) {
 		if again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstForeign); err == nil {
 			l.passed = os.NewFile(uintptr(again), l.path)
 		}
 	})
-	return l.passed != nil
+	if l.passed == nil {
+		return nil
+	}
+	bound := handover.FileOf(l.bound)
+	return &bound
+}
+
+// keep takes [listener.pass] back.
+func (l *listener) keep() {
+	if l.handed() != nil {
+		l.passed.Close()
+		l.passed = nil
+	}
 }
 
 // handed returns the socket that was kept, or nil.
@@ -54,8 +68,9 @@ func (l *listener) passedOn(taken bool) {
 	l.release()
 }
 
-// adoptSocket returns the listener that another groatd has handed over, or nil if it cannot be used.
-func adoptSocket(s location, f *os.File) *listener {
+// adoptSocket returns the listener that another groatd has handed over, or nil if it cannot be used. bound is the file
+// that it was bound to, as that one says: another file at the path may be another program's.
+func adoptSocket(s location, f *os.File, bound *handover.File) *listener {
 	any, err := net.FileListener(f)
 	if err != nil {
 		return nil
@@ -68,7 +83,7 @@ func adoptSocket(s location, f *os.File) *listener {
 	socket.SetUnlinkOnClose(false)
 	path := socket.Addr().String()
 	info, err := os.Lstat(path)
-	if err == nil && !ownSocket(info) {
+	if err == nil && (!ownSocket(info) || bound != nil && handover.FileOf(info) != *bound) {
 		err = syscall.ENOTSOCK
 	}
 	for _, dir := range socketDirs(path) {

@@ -39,7 +39,8 @@ func TestASocketIsPassedOn(t *testing.T) {
 	for name, taken := range map[string]bool{"taken": true, "not taken": false} {
 		t.Run(name, func(t *testing.T) {
 			s, l := newPassing(t)
-			if !l.pass() {
+			file := l.pass()
+			if file == nil {
 				t.Fatal("it is not passed")
 			}
 			l.release()
@@ -50,7 +51,7 @@ func TestASocketIsPassedOn(t *testing.T) {
 			defer early.Close()
 			var next *listener
 			if taken {
-				if next = adoptSocket(s, l.handed()); next == nil || next.path != s.socket() {
+				if next = adoptSocket(s, l.handed(), file); next == nil || next.path != s.socket() {
 					t.Fatalf("%+v", next)
 				}
 			}
@@ -82,7 +83,7 @@ func TestASocketIsPassedOn(t *testing.T) {
 	}
 	s, l := newPassing(t)
 	os.Remove(s.socket())
-	if l.pass() {
+	if l.pass() != nil {
 		t.Error("a socket without a file is passed")
 	}
 	null, err := os.Open(os.DevNull)
@@ -90,7 +91,7 @@ func TestASocketIsPassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if adoptSocket(s, null) != nil {
+	if adoptSocket(s, null, nil) != nil {
 		t.Error("/dev/null is a socket")
 	}
 }
@@ -130,6 +131,31 @@ func TestWhereAGroatdHandsOver(t *testing.T) {
 				t.Error("the state directory was made anew")
 			}
 		})
+	}
+}
+
+// A socket whose file was replaced on the way is not served, and the other file stays.
+func TestTheSocketsFileIsReplaced(t *testing.T) {
+	s, l := newPassing(t)
+	file := l.pass()
+	if file == nil {
+		t.Fatal("it is not passed")
+	}
+	os.Remove(s.socket())
+	other, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.socket(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if adopted := adoptSocket(s, l.handed(), file); adopted != nil {
+		t.Errorf("%s is served", adopted.path)
+		adopted.release()
+	}
+	l.keep()
+	if c, err := net.Dial("unix", s.socket()); err != nil {
+		t.Errorf("the other file: %v", err)
+	} else {
+		c.Close()
 	}
 }
 

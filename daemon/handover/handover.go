@@ -20,8 +20,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -120,6 +122,20 @@ type request struct {
 // answer is the holder's answer to a request.
 type answer struct {
 	Refused *Refusal `json:"refused,omitempty"`
+	// Bound is the file of the clients' socket, where that is to be given.
+	Bound *File `json:"bound,omitempty"`
+}
+
+// File tells one file from another (stat(2)).
+type File struct {
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+}
+
+// FileOf returns which file an info is about.
+func FileOf(info fs.FileInfo) File {
+	st := info.Sys().(*syscall.Stat_t)
+	return File{uint64(st.Dev), st.Ino}
 }
 
 // ErrBroken means that the other end does not keep to this protocol.
@@ -185,10 +201,10 @@ func (h *Holder) Refuse(why *Refusal) error {
 }
 
 // Accept answers yes. Unless the successor only asks, the holder now ends everything else that it does and calls
-// [Holder.Give].
-func (h *Holder) Accept() error {
+// [Holder.Give]. bound is the file of the clients' socket, or nil where that is not given.
+func (h *Holder) Accept(bound *File) error {
 	h.c.SetDeadline(time.Now().Add(answerTime))
-	return writeMessage(h.c, answer{})
+	return writeMessage(h.c, answer{Bound: bound})
 }
 
 // Give sends the lock, the clients' socket unless that is nil, and the tokens, and returns when the successor has them.
@@ -226,6 +242,7 @@ type Successor struct {
 	now     clock.Func
 	asked   clock.Instant
 	restart bool
+	bound   *File
 }
 
 // Question is what a successor asks for.
@@ -275,6 +292,7 @@ func (s *Successor) ask(pid int, r request) error {
 	if a.Refused != nil {
 		return a.Refused
 	}
+	s.bound = a.Bound
 	return nil
 }
 
@@ -285,6 +303,7 @@ func (s *Successor) Close() error { return s.c.Close() }
 type Taken struct {
 	Lock   *os.File
 	Socket *os.File // the clients'; nil where it was not asked for, or is not given
+	Bound  *File    // the socket's file when the holder stepped down; nil where an older holder does not say
 	Tokens []Token
 }
 
@@ -295,6 +314,7 @@ func (s *Successor) Take() (t Taken, err error) {
 	if t.Lock, t.Socket, err = s.takeFiles(); err != nil {
 		return Taken{}, err
 	}
+	t.Bound = s.bound
 	s.c.SetDeadline(time.Now().Add(transferTime))
 	r := bufio.NewReader(io.LimitReader(s.c, maxAll))
 	var tokens []Token

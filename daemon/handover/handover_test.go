@@ -105,7 +105,7 @@ func TestM1LockAndTokens(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if err := errors.Join(h.Accept(), h.Give(lock, nil, want, clock.Now()), lock.Close()); err != nil {
+		if err := errors.Join(h.Accept(nil), h.Give(lock, nil, want, clock.Now()), lock.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -208,7 +208,7 @@ func TestM2TheAnswer(t *testing.T) {
 				t.Error(err)
 			}
 		default:
-			if err := h.Accept(); err != nil {
+			if err := h.Accept(nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -263,7 +263,7 @@ func TestM7WhoAnswers(t *testing.T) {
 			socket := holder(t, func(c *net.UnixConn) {
 				h, err := handover.Receive(c, place)
 				if err == nil {
-					err = h.Accept()
+					err = h.Accept(nil)
 				}
 				var rights []byte
 				if !test.noLock {
@@ -313,7 +313,7 @@ func TestM11TooMuch(t *testing.T) {
 		socket := holder(t, func(c *net.UnixConn) {
 			h, err := handover.Receive(c, place)
 			if err == nil {
-				err = errors.Join(h.Accept(), h.Give(lock, nil, []handover.Token{long, sample(now), wide}, now))
+				err = errors.Join(h.Accept(nil), h.Give(lock, nil, []handover.Token{long, sample(now), wide}, now))
 			}
 			if err != nil {
 				t.Error(err)
@@ -346,7 +346,7 @@ func TestM11TooMuch(t *testing.T) {
 			socket := holder(t, func(c *net.UnixConn) {
 				h, err := handover.Receive(c, place)
 				if err == nil {
-					err = h.Accept()
+					err = h.Accept(nil)
 				}
 				if err == nil {
 					_, _, err = c.WriteMsgUnix([]byte{1}, unix.UnixRights(slices.Repeat([]int{int(w.Fd())}, n)...), nil)
@@ -393,7 +393,8 @@ func TestTheSocketPasses(t *testing.T) {
 			return
 		}
 		f, err := clients.File()
-		if err := errors.Join(err, clients.Close(), h.Accept(), h.Give(lock, f, nil, clock.Now()), f.Close()); err != nil {
+		if err := errors.Join(err, clients.Close(), h.Accept(&handover.File{Device: 1, Inode: 2}),
+			h.Give(lock, f, nil, clock.Now()), f.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -403,7 +404,7 @@ func TestTheSocketPasses(t *testing.T) {
 	}
 	defer s.Close()
 	taken, err := s.Take()
-	if err != nil || taken.Socket == nil {
+	if err != nil || taken.Socket == nil || taken.Bound == nil || *taken.Bound != (handover.File{Device: 1, Inode: 2}) {
 		t.Fatalf("%+v, %v", taken, err)
 	}
 	taken.Lock.Close()
