@@ -118,7 +118,8 @@ func (h *env) listsBroken(t *testing.T, inUse bool, names ...string) {
 			continue
 		}
 		inStatus = append(inStatus, p.Profile)
-		if (p.State != string(protocol.Config)) != inUse || p.Hint == "" || !strings.Contains(p.Message, p.Profile+".toml:") {
+		if (p.State != string(protocol.Config)) != inUse || p.Hint != h.profiles.Broken(p.Profile).Hint ||
+			!strings.Contains(p.Message, p.Profile+".toml:") {
 			t.Errorf("%+v", p)
 		}
 		one, err := c.Status(t.Context(), p.Profile)
@@ -129,7 +130,7 @@ func (h *env) listsBroken(t *testing.T, inUse bool, names ...string) {
 	for _, p := range ps.Profiles {
 		if p.Broken {
 			inList = append(inList, p.Profile)
-			if p.Hint == "" || !strings.Contains(p.Message, p.Profile+".toml:") {
+			if p.Hint != h.profiles.Broken(p.Profile).Hint || !strings.Contains(p.Message, p.Profile+".toml:") {
 				t.Errorf("%+v", p)
 			}
 		}

@@ -78,7 +78,7 @@ type Daemon struct {
 	stores   login.Stores
 	logins   *login.Logins
 	changes  *watch.Hub
-	journal  *journal
+	events   *eventLog
 	exports  *export.Exports
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
@@ -134,7 +134,7 @@ func New(o Options) (*Daemon, error) {
 			zap.String("lost", lost), zap.String("next", "groat login "+name+" --replace"))
 	}
 	d.changes = watch.New(d.lookAt)
-	d.journal = newJournal(d)
+	d.events = newEventLog(d)
 	d.broker.Changed = d.changed
 	d.exports = export.New(export.Options{
 		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
@@ -217,7 +217,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	for _, name := range removed {
 		d.changed(name)
 	}
-	d.journal.poke()
+	d.events.poke()
 }
 
 // Profiles returns how many profiles there are that can be used.

@@ -40,7 +40,7 @@ func (d *Daemon) lookAfterKeystore() {
 	if (d.broker.KeystoreAwaited() || d.doubtful.Load()) && d.Keystore.Status(ctx).State == "ok" {
 		d.keystoreOpened()
 	}
-	d.journal.lookAgain()
+	d.events.lookAgain()
 }
 
 // personOpened is keystoreOpened after a person has opened the keystore with groat, who may be prompted again for what

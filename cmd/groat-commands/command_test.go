@@ -235,7 +235,8 @@ func TestVersion(t *testing.T) {
 
 func TestCompletionOffersProfiles(t *testing.T) {
 	f := newFakeDaemon(t, func(request) string {
-		return `"result":{"profiles":[{"profile":"climate"},{"profile":"work"}]}`
+		return `"result":{"profiles":[{"profile":"\"$(touch pwned)\""},{"profile":"climate"},{"profile":"$(x)"},` +
+			`{"profile":"-f"},{"profile":"work"},{"profile":"x;y"}]}`
 	})
 	if got := run(t, f.socket, "", "__complete", "get", ""); !strings.HasPrefix(got.stdout, "climate\nwork\n:4\n") {
 		t.Errorf("%+v", got)

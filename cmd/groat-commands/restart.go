@@ -49,7 +49,7 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 		if err := a.mayEnd(&d.status, f); err != nil {
 			return err
 		}
-		if !f.dry && handsOver(r, d) {
+		if !f.dry && handsOver(r, d, f) {
 			return a.replace(ctx, r, d, autostart.Replacing)
 		}
 		if !f.dry {
@@ -78,10 +78,10 @@ func (a *app) ofThisPlace(r *frame.Route, d *running) error {
 	return errForeignPlace(r, d.status.PID, theirs.Place, a.path)
 }
 
-// handsOver reports whether a groatd can give another one what it has.
-func handsOver(r *frame.Route, d *running) bool {
+// handsOver reports whether a groatd can give another one what it has. With --force it is not asked: it might refuse.
+func handsOver(r *frame.Route, d *running, f *stopFlags) bool {
 	h, ok := r.Holder()
-	return ok && h.PID == d.status.PID && h.Handover != "" && len(d.status.Unsaved) == 0
+	return ok && !f.force && h.PID == d.status.PID && h.Handover != "" && len(d.status.Unsaved) == 0
 }
 
 // replace starts a groatd that takes the place of the one that runs, and gets its socket and its access tokens from it;

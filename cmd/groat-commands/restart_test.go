@@ -112,6 +112,33 @@ func TestAServiceThatHangs(t *testing.T) {
 	}
 }
 
+// A groatd that says where it hands over is asked to, but not with --force, nor where it would lose something.
+func TestWhoIsAskedToHandOver(t *testing.T) {
+	home := t.TempDir()
+	_, r, _, _ := atSocket(t, home, filepath.Join(home, "s"))
+	if err := os.MkdirAll(r.Place.State, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	host, boot := frame.ThisHost()
+	holdLock(t, r.Place.State, frame.Holder{PID: 7, Host: host, Boot: boot, Place: *r.Place, Handover: "/h"})
+	for name, c := range map[string]struct {
+		pid     int
+		unsaved []string
+		force   bool
+		want    bool
+	}{
+		"the holder":              {7, nil, false, true},
+		"another one":             {8, nil, false, false},
+		"it would lose something": {7, []string{"it keeps x"}, false, false},
+		"--force":                 {7, nil, true, false},
+	} {
+		d := &running{status: protocol.StatusResult{PID: c.pid, Unsaved: c.unsaved}}
+		if got := handsOver(r, d, &stopFlags{force: c.force}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // Whether a groatd was replaced is found out by who answers, also where the one that was started has ended.
 func TestWhoAnswersAfterAReplacement(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -207,7 +207,7 @@ func (a *app) restartService(ctx context.Context, s *service, f *stopFlags) erro
 			if err := a.mayEnd(&d.status, f); of && err != nil {
 				return err
 			}
-			if carries := of && handsOver(s.route, d); carries && f.dry {
+			if carries := of && handsOver(s.route, d, f); carries && f.dry {
 				return a.write(textWouldCarry(s.pid))
 			} else if carries {
 				return a.replace(ctx, s.route, d, autostart.Carrying)

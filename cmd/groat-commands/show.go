@@ -113,7 +113,8 @@ func (a *app) completeProviders(cmd *cobra.Command, _ []string, _ string) ([]str
 	return names, stop
 }
 
-// completeProfiles offers the names of the profiles to a shell.
+// completeProfiles offers the names of the profiles to a shell, which evaluates the line that is typed. The name of a
+// file that describes none, such as "$(x).toml", is listed by groatd and not offered.
 func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	const stop = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 {
@@ -123,7 +124,9 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 	a.callRunning(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
 		result, _ := c.Profiles(ctx)
 		for _, p := range result.Profiles {
-			names = append(names, clean(p.Profile))
+			if validName(p.Profile) {
+				names = append(names, p.Profile)
+			}
 		}
 	})
 	return names, stop

@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxAssertionLife is an hour, which is the most that Google takes
@@ -26,15 +27,20 @@ const maxSession = 10 * 365 * 24 * 60 * 60
 // server grants is bounded alike.
 const maxValue = 4 << 10
 
-const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
+const nameRule = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
-// check refuses a profile that could not work, and names the line of the wrong key.
+// check refuses a profile that could not work, and names the line of the wrong key and what would be right there.
 func (p Profile) check(text []byte) error {
-	fail := func(key, hint, format string, args ...any) error {
-		return &Error{File: p.File, Line: keyLine(text, p.Line, key), Message: fmt.Sprintf(format, args...), Hint: hint}
+	fail := func(key, right, format string, args ...any) error {
+		said := fmt.Sprintf(format, args...)
+		if right != "" {
+			said += "; " + right
+		}
+		return &Error{File: p.File, Line: keyLine(text, p.Line, key), Message: said, Hint: Edit(p.File)}
 	}
 	if !ValidName(p.Name) {
-		return fail("", nameHint, "%q cannot be a profile's name", p.Name)
+		said := fmt.Sprintf("%q cannot be a profile's name; %s", p.Name, nameRule)
+		return &Error{File: p.File, Line: p.Line, Message: said, Hint: p.rename()}
 	}
 	if p.Provider != "" {
 		if _, ok := preset.Lookup(p.Provider); !ok {
@@ -58,7 +64,7 @@ func (p Profile) check(text []byte) error {
 			continue
 		}
 		if err := origin.CheckURL(url, key); err != nil {
-			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
+			return fail(key, "", "%s", err)
 		}
 	}
 	for _, key := range keyTable {
@@ -75,27 +81,28 @@ func (p Profile) check(text []byte) error {
 			return fail("redirect", "http://127.0.0.1/callback, for example", "%s", err)
 		}
 	}
+	oneOfMethods := fmt.Sprintf("it is one of %s", grant.Methods())
 	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {
-		return fail("client_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown client_auth %q", p.ClientAuth)
+		return fail("client_auth", oneOfMethods, "unknown client_auth %q", p.ClientAuth)
 	}
 	if p.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(p.Grant)) {
-		return fail("grant", fmt.Sprintf("one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
+		return fail("grant", fmt.Sprintf("it is one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
 	}
 	if p.PAR != "" && p.PAR != PARAlways && p.PAR != PARNever {
-		return fail("par", "always or never", "unknown par %q", p.PAR)
+		return fail("par", "it is always or never", "unknown par %q", p.PAR)
 	}
 	if p.Basic != "" && p.Basic != BasicRaw && p.Basic != BasicForm {
-		return fail("basic", "raw or form", "unknown basic %q", p.Basic)
+		return fail("basic", "it is raw or form", "unknown basic %q", p.Basic)
 	}
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
-		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
+		return fail("assertion_audience", "", "%s", err)
 	}
 	if p.AssertionLife < 0 || p.AssertionLife > maxAssertionLife {
-		return fail("assertion_life", fmt.Sprintf("at most %d seconds", maxAssertionLife),
+		return fail("assertion_life", fmt.Sprintf("it is at most %d seconds", maxAssertionLife),
 			"an assertion cannot live for %d seconds", p.AssertionLife)
 	}
 	if p.RefreshAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.RefreshAuth)) {
-		return fail("refresh_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown refresh_auth %q", p.RefreshAuth)
+		return fail("refresh_auth", oneOfMethods, "unknown refresh_auth %q", p.RefreshAuth)
 	}
 	for _, word := range p.AuthorizeParams {
 		if _, _, err := authorizeParam(word); err != nil {
@@ -109,12 +116,12 @@ func (p Profile) check(text []byte) error {
 	}
 	for key, seconds := range map[string]*int64{"session_idle": p.SessionIdle, "session_absolute": p.SessionAbsolute} {
 		if seconds != nil && (*seconds < 0 || *seconds > maxSession) {
-			return fail(key, fmt.Sprintf("from 0 to %d seconds", maxSession), "a session cannot live for %d seconds",
-				*seconds)
+			return fail(key, fmt.Sprintf("it is from 0 to %d seconds", maxSession),
+				"a session cannot live for %d seconds", *seconds)
 		}
 	}
 	if p.AssertionFile != "" && !filepath.IsAbs(p.AssertionFile) {
-		return fail("assertion_file", "an absolute path", "the assertion's file %q has no absolute path",
+		return fail("assertion_file", "", "the assertion's file %q has no absolute path",
 			p.AssertionFile)
 	}
 	if p.ResourceIndicator != "" {
@@ -140,9 +147,26 @@ func (p Profile) check(text []byte) error {
 		return fail("auth_server", "name the token_endpoint instead", "auth_server goes with a provider")
 	}
 	if _, _, err := p.Server(); err != nil {
-		return fail("", edit(p.File), "%s", err)
+		return fail("", "", "%s", err)
 	}
 	return nil
+}
+
+// rename returns the command that gives the profile a name that it may have.
+func (p Profile) rename() string {
+	if filepath.Base(p.File) != p.Name+".toml" { // a table
+		return Edit(p.File)
+	}
+	good := strings.Map(func(r rune) rune {
+		if r = unicode.ToLower(r); r > unicode.MaxASCII || !ValidName("x"+string(r)) {
+			return '-'
+		}
+		return r
+	}, p.Name)
+	if good = strings.TrimLeft(good[:min(len(good), maxName)], "._-"); good == "" {
+		good = "profile"
+	}
+	return "mv -i " + visible.Word(p.File) + " " + visible.Word(filepath.Join(filepath.Dir(p.File), good+".toml"))
 }
 
 var headerHints = map[string]string{

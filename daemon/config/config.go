@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -138,6 +139,9 @@ type Config struct {
 	// Broken :: name → why a profile cannot be used. Profiles has none of its name. A name that no profile may have is as
 	// [visible.Quote] shows it.
 	Broken map[string]*Error
+	// MayList :: name in Broken → the APIs that are listed under it, in the long form of package origin. Where that
+	// cannot be told it has no such name: any API may be listed.
+	MayList map[string][]string
 	// Network is how servers are reached.
 	Network Network
 }
@@ -201,12 +205,16 @@ func At(path string) (Dir, error) {
 	return Dir{path: filepath.Dir(path), file: path}, nil
 }
 
+func empty() *Config {
+	return &Config{Profiles: map[string]Profile{}, Broken: map[string]*Error{}, MayList: map[string][]string{}}
+}
+
 // Load reads the whole configuration. A missing file is no error. A profile that cannot be used is in [Config].Broken
 // and takes nothing else away: its file cannot be read, its TOML is wrong, or it is described twice. What is about more
 // than one profile fails as a whole, with an [*Error]: a config.toml that is no TOML, the network, and a directory that
 // cannot be listed or that another user could change.
 func (d Dir) Load() (*Config, error) {
-	c := &Config{Profiles: map[string]Profile{}, Broken: map[string]*Error{}}
+	c := empty()
 	if d.off() {
 		return c, nil
 	}
@@ -229,13 +237,15 @@ func (d Dir) Load() (*Config, error) {
 		if !isProfile || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		c.add(name, func() (*Profile, error) { return d.loadProfile(c, name) })
+		c.add(name, func() (*Profile, error) { return d.loadProfile(c, name) },
+			func() map[string]any { return table(d.profileFile(name)) })
 	}
 	return c, nil
 }
 
-// add adds what load returns, if anything, as the profile of a name. Where it cannot be used, no other of that name is.
-func (c *Config) add(name string, load func() (*Profile, error)) {
+// add adds what load returns, if anything, as the profile of a name. Where it cannot be used, no other of that name is,
+// and table returns its keys, or nil where there are none to read.
+func (c *Config) add(name string, load func() (*Profile, error), table func() map[string]any) {
 	p, err := load()
 	if err == nil {
 		if p != nil {
@@ -247,9 +257,22 @@ func (c *Config) add(name string, load func() (*Profile, error)) {
 	if !ok { // it has no place of its own
 		e = &Error{File: name + ".toml", Message: err.Error(), Hint: "groatd --check"}
 	}
-	delete(c.Profiles, name)
+	apis, known := mayList(table())
+	if other, twice := c.Profiles[name]; twice {
+		others, read := other.listed()
+		apis, known = append(apis, others...), known && read
+		delete(c.Profiles, name)
+	}
 	if !ValidName(name) {
 		name = visible.Quote(name)
+	}
+	if c.Broken[name] != nil { // described twice
+		others, read := c.MayList[name]
+		apis, known = append(apis, others...), known && read
+	}
+	delete(c.MayList, name)
+	if known {
+		c.MayList[name] = apis
 	}
 	c.Broken[name] = e
 }
@@ -294,13 +317,17 @@ func (d Dir) loadMain(c *Config) error {
 		return err
 	}
 	var main mainFile[Profile]
+	loose := sync.OnceValues(func() (m mainFile[any], err error) {
+		err = decode(d.file, text, &m)
+		return m, err
+	})
 	var tables map[string]any // where one of them is wrong
 	if err := decode(d.file, text, &main); err != nil {
-		var loose mainFile[any]
-		if decode(d.file, text, &loose) != nil {
+		all, failed := loose()
+		if failed != nil {
 			return err // it is not only about profiles
 		}
-		main.Network, tables = loose.Network, loose.Profiles
+		main.Network, tables = all.Network, all.Profiles
 	}
 	if err := c.Network.add(main.Network, d.file, text, networkLine(text)); err != nil {
 		return err
@@ -315,6 +342,10 @@ func (d Dir) loadMain(c *Config) error {
 			}
 			p.Name, p.File, p.Line = name, d.file, line
 			return &p, p.check(text)
+		}, func() map[string]any {
+			all, _ := loose()
+			table, _ := all.Profiles[name].(map[string]any)
+			return table
 		})
 	}
 	for name, p := range main.Profiles {
@@ -332,7 +363,7 @@ func (d Dir) loadMain(c *Config) error {
 func (d Dir) decodeTable(text []byte, name string, table any, line int) (Profile, error) {
 	alone, err := toml.Marshal(mainFile[any]{Profiles: map[string]any{name: table}})
 	if err != nil {
-		return Profile{}, &Error{File: d.file, Line: line, Message: err.Error(), Hint: edit(d.file)}
+		return Profile{}, &Error{File: d.file, Line: line, Message: err.Error(), Hint: Edit(d.file)}
 	}
 	var main mainFile[Profile]
 	err = decode(d.file, alone, &main)
@@ -348,7 +379,7 @@ func (d Dir) decodeTable(text []byte, name string, table any, line int) (Profile
 func (d Dir) loadProfile(c *Config, name string) (*Profile, error) {
 	file := d.profileFile(name)
 	twice := func(other string, line int) error {
-		return &Error{File: other, Line: line, Hint: "keep one of the two",
+		return &Error{File: other, Line: line, Hint: Edit(other),
 			Message: fmt.Sprintf("profile %q stands here and in %s", name, visible.Name(file))}
 	}
 	if other, ok := c.Profiles[name]; ok {
@@ -369,8 +400,8 @@ func (d Dir) loadProfile(c *Config, name string) (*Profile, error) {
 	return &p, p.check(text)
 }
 
-// edit is the hint of what only an editor mends.
-func edit(file string) string {
+// Edit returns the hint of what only an editor mends, in a file.
+func Edit(file string) string {
 	if !filepath.IsAbs(file) { // of a backup
 		return "groatd --check"
 	}
@@ -383,16 +414,16 @@ func decode(file string, text []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: edit(file)}
+	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: Edit(file)}
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
 		e.Line, _ = missing.Errors[0].Position()
 		key := missing.Errors[0].Key()
 		e.Message = fmt.Sprintf("unknown key %q", strings.Join(key, "."))
 		switch table := key[0]; {
 		case table == "network":
-			e.Hint = "the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
+			e.Message += "; the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
 		case table != "profiles" && filepath.Base(file) == "config.toml":
-			e.Hint = "the tables are [profiles.NAME] and [network]"
+			e.Message += "; the tables are [profiles.NAME] and [network]"
 		default:
 			e.Hint = "groat profile show" // which lists them
 			if near := Nearest(key[len(key)-1], keys()); near != "" {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,12 +164,15 @@ func TestWhatARenewalEnds(t *testing.T) {
 	}
 }
 
+// command matches the hints of a file's mistakes, which can all be typed.
+var command = regexp.MustCompile(`^(\$\{EDITOR:-vi\} /\S+\.toml|groat profile show|mv -i '/.*/A B\.toml' /.*/a-b\.toml)$`)
+
 func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 	const good = "provider = \"spatiafi\"\n"
 	for name, c := range map[string]struct {
 		file, text string
 		where      string // the end of file:line
-		says, hint string
+		says, help string // of the error, and of it or its hint
 	}{
 		"syntax": {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "${EDITOR:-vi} /"},
 		"unknown key": {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`,
@@ -186,7 +190,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 			"brings its own", ""},
 		"neither": {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "climateengine, "},
 		"http": {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1",
-			"token_endpoint", "https"},
+			"token_endpoint", "https://"},
 		"client_auth": {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret",
 			"client_secret_basic"},
 		"basic": {"profiles.d/a.toml", good + "basic = \"plain\"\n", "a.toml:2", "plain", "raw or form"},
@@ -230,7 +234,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 			}
 			text := e.Error()
 			if !strings.Contains(text, c.where+": ") || !strings.Contains(text, c.says) ||
-				!strings.Contains(e.Hint, c.hint) || e.Hint == "" {
+				!strings.Contains(text+"\n"+e.Hint, c.help) || !command.MatchString(e.Hint) {
 				t.Errorf("%s\nhint: %s", text, e.Hint)
 			}
 		})
@@ -247,7 +251,8 @@ func TestOneNameInBothPlaces(t *testing.T) {
 		t.Errorf("one of the two is used: %v", c.Profiles)
 	}
 	e, ok := errors.AsType[*Error](err)
-	if !ok || !strings.Contains(e.Error(), "config.toml:2: ") || !strings.Contains(e.Error(), "a.toml") {
+	if !ok || !strings.Contains(e.Error(), "config.toml:2: ") || !strings.Contains(e.Error(), "a.toml") ||
+		!command.MatchString(e.Hint) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -349,6 +354,9 @@ func TestAWrongProfileTakesItselfAway(t *testing.T) {
 			}
 			if _, err := d.Save(Profile{Name: "four", Provider: "spatiafi"}); err != nil {
 				t.Errorf("another one cannot be saved: %v", err)
+			}
+			if _, err := d.SetNetwork("no_proxy", "localhost"); err != nil {
+				t.Errorf("the network's settings cannot be: %v", err)
 			}
 			if _, err := d.Save(Profile{Name: "bad", Provider: "spatiafi"}); c.broken == "bad" && err == nil {
 				t.Error("it was written over")

@@ -97,7 +97,8 @@ func (d Dir) readNetwork() (t networkTable, text []byte, err error) {
 // networkHint names the existing keys where decode found an unknown one.
 func networkHint(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && strings.HasPrefix(e.Message, "unknown key") {
-		e.Hint = "the keys are " + strings.Join(NetworkKeys(), ", ")
+		e.Message += "; the keys are " + strings.Join(NetworkKeys(), ", ")
+		e.Hint = Edit(e.File)
 	}
 	return err
 }
@@ -134,7 +135,7 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	fail := func(hint, format string, args ...any) error {
 		if hint == "" { // to give another value
 			if hint = "groat network set " + name + " " + networkPlaceholders[name]; s.Line > 0 {
-				hint = edit(s.File)
+				hint = Edit(s.File)
 			}
 		}
 		return &Error{File: s.File, Line: s.Line, Message: name + " " + fmt.Sprintf(format, args...), Hint: hint}
@@ -264,8 +265,8 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 	}
 	file := d.networkFile()
 	if !slices.Contains(NetworkKeys(), key) {
-		return nil, &Error{File: file, Message: fmt.Sprintf("was not written: unknown key %q", key),
-			Hint: "the keys are " + strings.Join(NetworkKeys(), ", ")}
+		said := fmt.Sprintf("was not written: unknown key %q; the keys are %s", key, strings.Join(NetworkKeys(), ", "))
+		return nil, &Error{File: file, Message: said, Hint: "groat network"}
 	}
 	t, was, err := d.readNetwork()
 	if err != nil {
@@ -287,7 +288,7 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 			return nil, err
 		}
 		if other := main.key(key); other.File != "" {
-			return nil, &Error{File: other.File, Line: other.Line, Hint: "change it there, then: groat reload",
+			return nil, &Error{File: other.File, Line: other.Line, Hint: Edit(other.File) + " && groat reload",
 				Message: fmt.Sprintf("%s is set here, in a file that groat never writes", key)}
 		}
 		*t.key(key) = &value
@@ -305,7 +306,7 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 
 // mainNetwork returns the network settings of config.toml.
 func (d Dir) mainNetwork() (Network, error) {
-	c := &Config{Profiles: map[string]Profile{}}
+	c := empty()
 	err := d.loadMain(c)
 	return c.Network, err
 }

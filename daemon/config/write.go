@@ -67,8 +67,8 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 		return nil, &Error{File: file, Message: "was not written: " + reason, Hint: hint}
 	}
 	if !ValidName(p.Name) {
-		return nil, &Error{File: d.profiles(), Message: fmt.Sprintf("%q cannot be a profile's name", p.Name),
-			Hint: nameHint}
+		return nil, &Error{File: d.profiles(), Hint: "groat list",
+			Message: fmt.Sprintf("%q cannot be a profile's name; %s", p.Name, nameRule)}
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Written by `groat login %s`, which replaces it. No secret is in here.\n", p.Name)
@@ -79,7 +79,7 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 		return refuse("groat login "+p.Name, "it would be larger than 8 MiB")
 	}
 	if !p.canBeShown() {
-		return refuse("divide it among several profiles", "its values would take more than 48 KiB")
+		return refuse("groat profile show", "its values would take more than 48 KiB; divide it among several profiles")
 	}
 	again := Profile{}
 	err := decode(file, text.Bytes(), &again)
@@ -88,11 +88,11 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 		p.Resources = nil // as it is read again
 	}
 	if err != nil || !reflect.DeepEqual(p, again) {
-		return refuse("leave out what is not plain text", "a value in it cannot be written down")
+		return refuse("groat profile show", "a value in it cannot be written down; leave out what is not plain text")
 	}
 	again.File = file
 	if e, ok := errors.AsType[*Error](again.check(text.Bytes())); ok {
-		return refuse(e.Hint, e.Message) // without the line, for there is no file to look at
+		return refuse("groat profile show", e.Message) // without the line, for there is no file to look at
 	}
 	c, err := d.Load()
 	if err != nil {
@@ -102,7 +102,7 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 		return nil, broken
 	}
 	if other, described := c.Profiles[p.Name]; described && !d.Wrote(other) {
-		return nil, &Error{File: other.File, Line: other.Line, Hint: "change it there, then: groat login " + p.Name,
+		return nil, &Error{File: other.File, Line: other.Line, Hint: Edit(other.File) + " && groat login " + p.Name,
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", p.Name)}
 	}
 	return text.Bytes(), nil

@@ -4,7 +4,54 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/origin"
 )
+
+// doubt is an API, in the long form, that a profile lists which cannot be used; any API where it is "".
+type doubt struct{ name, resource string }
+
+// doubtful makes [Set].doubts. A profile that is in no file is another one than a file of its name describes.
+func (s *Set) doubtful(mayList map[string][]string) map[string][]doubt {
+	if len(s.broken) == 0 {
+		return nil
+	}
+	all := map[string][]doubt{}
+	for _, name := range s.AllBroken() {
+		if p := s.byName[name]; p != nil && !p.Ephemeral {
+			continue
+		}
+		apis, known := mayList[name]
+		if !known {
+			all[""] = append(all[""], doubt{name: name})
+		}
+		for _, api := range apis {
+			o := origin.OfResource(api)
+			all[o] = append(all[o], doubt{name, api})
+		}
+	}
+	return all
+}
+
+// doubted returns why another profile than the picked one may be meant, or nil: one that cannot be used lists the
+// target as closely as the picked one does, or may; with a user name that may be its own, however closely. A profile's
+// name decides, also as the user name.
+func (s *Set) doubted(w Wanted, picked Listing) error {
+	if w.Name != "" || w.Username == picked.Name {
+		return nil
+	}
+	for _, d := range s.doubts[w.Target.Origin] {
+		closely := w.Username != "" || len(d.resource) >= len(picked.Resource)
+		if d.name != picked.Name && closely && w.Target.Under(d.resource) {
+			return s.broken[d.name]
+		}
+	}
+	for _, d := range s.doubts[""] {
+		if d.name != picked.Name {
+			return s.broken[d.name]
+		}
+	}
+	return nil
+}
 
 // maxLogged is how many profiles that cannot be used are told one by one in the log, of those that a reading finds.
 const maxLogged = 32

@@ -33,7 +33,8 @@ type Listing struct {
 //
 // With a target it is one of the profiles that list it: the one of that name, or else the one of that user name, of
 // these the one with the longest resource. Without a target it is the one of that name, or else the only one. A profile
-// that cannot be used counts as one: another is never taken in its place.
+// that cannot be used counts as one, with the APIs that can be read from its file, or with any where none can be:
+// another is never taken in its place. One that is in use as it was before counts with what it listed then.
 //
 // A user name that no profile has decides nothing: it often stands in a URL that a server made up ("oauth2@", or the
 // name of an organization), servers ignore it beside a token, and other helpers of git's answer all the same.
@@ -73,7 +74,7 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 		return nil, e // its file may list the target, or not
 	}
 	here := s.byOrigin[w.Target.Origin]
-	if len(here) == 1 && w.Name == "" && w.Target.Under(here[0].Resource) { // nearly always
+	if len(here) == 1 && w.Name == "" && len(s.doubts) == 0 && w.Target.Under(here[0].Resource) { // nearly always
 		return here[0].Profile, nil
 	}
 	here = slices.DeleteFunc(slices.Clone(here), func(l Listing) bool { return w.Name != "" && l.Name != w.Name })
@@ -94,6 +95,9 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 	found = filter(found, func(l Listing) bool { return len(l.Resource) == longest })
 	switch {
 	case len(found) == 1:
+		if err := s.doubted(w, found[0]); err != nil {
+			return nil, err
+		}
 		return found[0].Profile, nil
 	case len(found) > 1:
 		return nil, &UnknownError{Wanted: w, Matches: len(found), Choices: found}

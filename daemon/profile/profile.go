@@ -60,15 +60,19 @@ type Set struct {
 	names    []string             // sorted
 	// broken :: name → why what is described under it cannot be used. Where it is in byName too, that is what was
 	// described before.
-	broken  map[string]*config.Error
+	broken map[string]*config.Error
+	// doubts :: origin → what profiles list there that cannot be used and are not in use; under "" are those whose
+	// list cannot be read.
+	doubts  map[string][]doubt
 	known   []string      // the names of both, sorted
 	refused *config.Error // see Err
 }
 
 // NewSet returns the set of some profiles, each of another name.
-func NewSet(all ...*Profile) *Set { return newSet(all, nil) }
+func NewSet(all ...*Profile) *Set { return newSet(all, nil, nil) }
 
-func newSet(all []*Profile, broken map[string]*config.Error) *Set {
+// newSet is NewSet with those that cannot be used and what they list, as in [config.Config].
+func newSet(all []*Profile, broken map[string]*config.Error, mayList map[string][]string) *Set {
 	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]Listing{}, broken: broken}
 	for _, p := range all {
 		s.byName[p.Name] = p
@@ -86,6 +90,7 @@ func newSet(all []*Profile, broken map[string]*config.Error) *Set {
 			s.byOrigin[o] = append(s.byOrigin[o], Listing{p, r})
 		}
 	}
+	s.doubts = s.doubtful(mayList)
 	return s
 }
 

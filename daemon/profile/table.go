@@ -155,7 +155,7 @@ func (t *Table) reload(proven *Profile) error {
 	if err := t.useNetwork(c.Network); err != nil {
 		return err
 	}
-	now := newSet(all, c.Broken)
+	now := newSet(all, c.Broken, c.MayList)
 	t.current.Store(now)
 	t.stamp, t.failure, t.spoiled = stamp, nil, map[string]string{}
 	for _, e := range c.Broken {
@@ -273,7 +273,8 @@ func (t *Table) checkSave(p *Profile) error {
 	case p.Ephemeral:
 		return nil
 	case was != nil && !was.Ephemeral && !t.Config.Wrote(was.Profile):
-		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
+		return &config.Error{File: was.File, Line: was.Line,
+			Hint:    config.Edit(was.File) + " && groat login " + was.Name,
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
 	}
 	return t.Config.Savable(p.Profile)

@@ -1,6 +1,7 @@
 package profile_test
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"os"
@@ -177,7 +178,7 @@ func TestAProfileThatCannotBeUsed(t *testing.T) {
 		{profile.Wanted{}, "there are 2 profiles: name one"},
 		{profile.Wanted{Name: "a"}, "a"},
 		{profile.Wanted{Name: "b"}, `b.toml:1: unknown key "x"`},
-		{target("https://a.example:443"), "a"},
+		{target("https://a.example:443"), `b.toml:1: unknown key "x"`}, // it may list that too
 		{as, `b.toml:1: unknown key "x"`},
 		{target("https://b.example:443"), "no profile lists https://b.example as an API; profile b cannot be used"},
 	} {
@@ -216,6 +217,91 @@ func TestAProfileThatCannotBeUsed(t *testing.T) {
 	}
 	if tab.reload(t); tab.Snapshot().Knows("b") {
 		t.Error("a profile that is described nowhere is known")
+	}
+}
+
+// Where a profile that cannot be used lists a target as closely as the one that can, or may, no token is given. Once
+// its file is right the next request has the right one, without a reload.
+func TestAnotherIsNotTakenInItsPlace(t *testing.T) {
+	const git, acme = "https://git.example", "https://git.example/acme"
+	const wrong, several = "x = 1\n", "more than one profile lists"
+	lists := func(apis string) string { return spatiafi + "resources = [\"" + apis + "\"]\n" }
+	for name, c := range map[string]struct {
+		home, work  string // what home lists, and work's file, while it is wrong
+		target      string
+		named, user string
+		want, then  string // "" is an error about work; then is once work lists acme, where that is not "work"
+	}{
+		"lists it closer":    {home: git, work: lists(acme) + wrong, target: acme + "/secret"},
+		"lists it elsewhere": {home: git, work: lists(acme) + wrong, target: git + "/b", want: "home", then: "home"},
+		"the whole origin":   {home: git, work: lists(acme) + wrong, target: git, want: "home", then: "home"},
+		"lists it as home":   {home: acme, work: lists(acme) + wrong, target: acme, then: several},
+		"lists it less":      {home: acme, work: lists(git) + wrong, target: acme, want: "home", then: several},
+		"less, with a user":  {home: acme, work: lists(git) + wrong, target: acme, user: "alice", then: several},
+		"home is named": {home: git, work: lists(acme) + wrong, target: acme, named: "home", want: "home",
+			then: "home"},
+		"home is the user": {home: git, work: lists(acme) + wrong, target: acme, user: "home", want: "home",
+			then: "home"},
+		"no TOML":              {home: git, work: "= 1\n", target: acme},
+		"an unknown provider":  {home: git, work: "provider = \"spatiafy\"\n", target: acme},
+		"a slip for resources": {home: git, work: spatiafi + "resorces = [\"" + acme + "\"]\n", target: acme},
+		"an API that is none":  {home: git, work: lists("git.example/acme"), target: acme},
+		"its preset's alone":   {home: git, work: spatiafi + wrong, target: acme, want: "home"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tab, old := newTable(t), time.Now().Add(-time.Hour)
+			tab.write(t, "profiles.d/home.toml", lists(c.home), old)
+			tab.write(t, "profiles.d/work.toml", c.work, old)
+			tab.reload(t)
+			target, err := origin.ParseTarget(c.target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			find := func() (string, error) {
+				p, err := tab.Find(profile.Wanted{Name: c.named, Target: target, Username: c.user})
+				if err != nil {
+					return err.Error(), err
+				}
+				return p.Name, nil
+			}
+			got, err := find()
+			e, _ := errors.AsType[*config.Error](err)
+			if c.want == "" && (e == nil || !strings.HasSuffix(e.File, "work.toml") || e.Line == 0 || e.Hint == "") ||
+				c.want != "" && got != c.want {
+				t.Errorf("%s, want %q", got, c.want)
+			}
+			tab.write(t, "profiles.d/work.toml", lists(acme), old)
+			if c.want != "" { // nothing has told that the file is another one
+				tab.reload(t)
+			}
+			if got, _ := find(); !strings.HasPrefix(got, cmp.Or(c.then, "work")) {
+				t.Errorf("once it is right: %s, want %q", got, c.then)
+			}
+		})
+	}
+}
+
+// What cannot be read may list anything; a profile that is in use as it was before lists what it did.
+func TestAFileThatCannotBeRead(t *testing.T) {
+	tab, old := newTable(t), time.Now().Add(-time.Hour)
+	at := profile.Wanted{Target: origin.Target{Origin: "https://a.example:443"}}
+	tab.write(t, "profiles.d/a.toml", spatiafi+"resources = [\"https://a.example\"]\n", old)
+	gone := filepath.Join(tab.dir, "gone.toml")
+	if err := os.Symlink(gone, filepath.Join(tab.dir, "profiles.d", "b.toml")); err != nil {
+		t.Fatal(err)
+	}
+	tab.reload(t)
+	if _, err := tab.Find(at); err == nil || !strings.Contains(err.Error(), "nothing is there") {
+		t.Errorf("a link to nothing: %v", err)
+	}
+	tab.write(t, "gone.toml", spatiafi, old)
+	if p, err := tab.Find(at); err != nil || p.Name != "a" {
+		t.Errorf("what it leads to is there: %v", err)
+	}
+	tab.write(t, "gone.toml", "= 1", old)
+	tab.reload(t)
+	if p, err := tab.Find(at); err != nil || p.Name != "a" || tab.Broken("b") == nil {
+		t.Errorf("one that is in use as it was: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (r Reporter) Named(all *profile.Set, name string) protocol.ProfileStatus {
 // in use as it was described before.
 func Unusable(broken *config.Error, asBefore bool) (message, hint string) {
 	if asBefore {
-		return "in use as it was before, for it cannot be used as it is now: " + broken.Error(), "groat reload"
+		return "in use as it was before, until this is right and groat reload reads it: " + broken.Error(), broken.Hint
 	}
 	return broken.Error(), broken.Hint
 }

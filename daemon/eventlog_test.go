@@ -60,7 +60,7 @@ func (h *env) wantSummary(t *testing.T, want string) {
 }
 
 // A night: an outage of three hours, in which programs ask all the time, a session that ends, and a sign-in.
-func TestTheJournalTellsTheNight(t *testing.T) {
+func TestTheEventLogOfANight(t *testing.T) {
 	inBubble(t, sandbox.Options{TokenLifetime: 15 * time.Minute}, func(t *testing.T, h *env, store *faultyStore) {
 		news, all := h.logged(t, store)
 		h.wantSummary(t, "0 profiles")
@@ -142,7 +142,7 @@ func (c *closable) Status(ctx context.Context) keystore.Status {
 }
 
 // A keystore that is closed is one line for all profiles, and one when it is open again.
-func TestTheJournalTellsOfTheKeystore(t *testing.T) {
+func TestTheEventLogOfAKeystore(t *testing.T) {
 	for name, c := range map[string]struct {
 		close func(store *closable, closed bool)
 		says  string

@@ -37,10 +37,10 @@ var what = map[standing][2]string{
 	signedOut: {"a login is needed", "a login is still needed"},
 }
 
-// journal writes a line to the log for each change of what keeps profiles from new tokens, and none for a request. What
-// lasts is told again after remindAfter at the earliest, with the number of requests that it has cost. A keystore that
-// cannot be used is one line, however many profiles wait for it.
-type journal struct {
+// eventLog writes a line to the log for each change of what keeps profiles from new tokens, and none for a request.
+// What lasts is told again after remindAfter at the earliest, with the number of requests that it has cost. A keystore
+// that cannot be used is one line, however many profiles wait for it.
+type eventLog struct {
 	d       *Daemon
 	changes chan struct{} // holds an element when [Daemon.Summary] may be another one
 
@@ -61,58 +61,58 @@ type told struct {
 	requests int64         // of the profile, when it began
 }
 
-func newJournal(d *Daemon) *journal {
-	return &journal{d: d, changes: make(chan struct{}, 1), said: map[string]*told{},
+func newEventLog(d *Daemon) *eventLog {
+	return &eventLog{d: d, changes: make(chan struct{}, 1), said: map[string]*told{},
 		waiting: map[string]time.Duration{}}
 }
 
 // changed looks at a profile that may have changed. The profile's owner calls it after each step.
-func (j *journal) changed(name string) {
-	b, exists := j.d.broker.Status(name)
+func (l *eventLog) changed(name string) {
+	b, exists := l.d.broker.Status(name)
 	now, e := well, (*protocol.Error)(nil)
 	if exists && b.Err != nil {
-		now, e = j.judge(name, b)
+		now, e = l.judge(name, b)
 	}
 	var unstored *protocol.Error // the keystore's own, or nil
 	switch {
 	case b.Err != nil && b.AwaitsKeystore():
 		unstored = e
 	case b.Degraded != nil:
-		unstored, _ = wire.Error(b.Degraded, j.d.context(name))
+		unstored, _ = wire.Error(b.Degraded, l.d.context(name))
 	}
-	for _, say := range j.compare(name, b, now, e, unstored) {
+	for _, say := range l.compare(name, b, now, e, unstored) {
 		say()
 	}
 }
 
 // lookAgain looks at the profiles that wait for the keystore, every watchEvery: what is in memory only is stored by no
 // step of a profile.
-func (j *journal) lookAgain() {
-	j.mu.Lock()
-	names := slices.Collect(maps.Keys(j.waiting))
-	j.mu.Unlock()
+func (l *eventLog) lookAgain() {
+	l.mu.Lock()
+	names := slices.Collect(maps.Keys(l.waiting))
+	l.mu.Unlock()
 	for _, name := range names {
-		j.changed(name)
+		l.changed(name)
 	}
-	j.mu.Lock()
-	over := len(j.waiting) > 0
-	for _, since := range j.waiting {
-		over = over && since != 0 && j.d.Now().Boot-since >= settled
+	l.mu.Lock()
+	over := len(l.waiting) > 0
+	for _, since := range l.waiting {
+		over = over && since != 0 && l.d.Now().Boot-since >= settled
 	}
 	if over {
-		clear(j.waiting)
-		j.keystore = ""
+		clear(l.waiting)
+		l.keystore = ""
 	}
-	j.mu.Unlock()
+	l.mu.Unlock()
 	if over {
-		j.d.Log.Info("the keystore can be used again")
-		j.poke()
+		l.d.Log.Info("the keystore can be used again")
+		l.poke()
 	}
 }
 
 // judge says what a failure means for the log.
-func (j *journal) judge(name string, b broker.Status) (standing, *protocol.Error) {
-	e, _ := wire.Error(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, j.d.context(name))
+func (l *eventLog) judge(name string, b broker.Status) (standing, *protocol.Error) {
+	e, _ := wire.Error(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, l.d.context(name))
 	_, answered := errors.AsType[*grant.Error](b.Err)
 	_, outage := errors.AsType[*broker.Outage](b.Err)
 	switch kind := e.Kind(); {
@@ -130,36 +130,37 @@ func (j *journal) judge(name string, b broker.Status) (standing, *protocol.Error
 
 // compare takes over what a profile is like now, and returns the lines to write. e is what it lacks a token for, and
 // unstored what the keystore has; each may be nil.
-func (j *journal) compare(name string, b broker.Status, now standing, e, unstored *protocol.Error) (say []func()) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	last := j.said[name]
-	since, waited := j.waiting[name]
+func (l *eventLog) compare(name string, b broker.Status, now standing,
+	e, unstored *protocol.Error) (say []func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.said[name]
+	since, waited := l.waiting[name]
 	waits := unstored != nil
 	if now == well && last == nil && !waits && !waited { // nearly always
 		return nil
 	}
-	log, boot := j.d.Log, j.d.Now().Boot
+	log, boot := l.d.Log, l.d.Now().Boot
 	switch {
 	case waits:
-		if j.waiting[name] = 0; len(j.waiting) == 1 && !waited {
-			j.keystore = unstored.Kind()
+		if l.waiting[name] = 0; len(l.waiting) == 1 && !waited {
+			l.keystore = unstored.Kind()
 			say = append(say, func() {
 				log.Warn("the keystore cannot be used", zap.String("kind", string(unstored.Kind())),
 					zap.String("error", unstored.Message), zap.String("next", unstored.Hint()))
 			})
-			j.poke()
+			l.poke()
 		}
 	case waited && since == 0:
-		j.waiting[name] = boot
+		l.waiting[name] = boot
 	}
 	again := last != nil && last.standing == now
 	switch {
 	case b.AwaitsKeystore(), now == well && last == nil, again && boot-last.at < remindAfter:
 		return say
 	case now == well:
-		delete(j.said, name)
-		j.poke()
+		delete(l.said, name)
+		l.poke()
 		if b.Err != nil || b.Tokens == 0 {
 			return say // it is gone, or starts anew
 		}
@@ -176,8 +177,8 @@ func (j *journal) compare(name string, b broker.Status, now standing, e, unstore
 		fields = append(fields, zap.Duration("for", boot-last.since), zap.Int64("requests", b.Requests-last.requests))
 	} else {
 		last = &told{standing: now, since: boot, requests: b.Requests}
-		j.said[name] = last
-		j.poke()
+		l.said[name] = last
+		l.poke()
 	}
 	last.at = boot
 	if now == retrying {
@@ -189,24 +190,24 @@ func (j *journal) compare(name string, b broker.Status, now standing, e, unstore
 }
 
 // poke says that the summary may be another one.
-func (j *journal) poke() {
+func (l *eventLog) poke() {
 	select {
-	case j.changes <- struct{}{}:
+	case l.changes <- struct{}{}:
 	default:
 	}
 }
 
 // needing returns the profiles that need a person, and the kind of what keeps the keystore from being used, or "".
-func (j *journal) needing() (all map[string]standing, keystore protocol.Kind) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (l *eventLog) needing() (all map[string]standing, keystore protocol.Kind) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	all = map[string]standing{}
-	for name, t := range j.said {
+	for name, t := range l.said {
 		if t.standing != retrying {
 			all[name] = t.standing
 		}
 	}
-	return all, j.keystore
+	return all, l.keystore
 }
 
 // Summary says in a line how many profiles there are, and what a person has to do.
@@ -219,7 +220,7 @@ func (d *Daemon) Summary() string {
 	if set.Known() == 1 {
 		said = "1 profile"
 	}
-	needing, keystore := d.journal.needing()
+	needing, keystore := d.events.needing()
 	for _, name := range set.AllBroken() {
 		needing[name] = parked
 	}
@@ -245,10 +246,10 @@ func (d *Daemon) Summary() string {
 }
 
 // SummaryChanged holds an element when [Daemon.Summary] may say something else.
-func (d *Daemon) SummaryChanged() <-chan struct{} { return d.journal.changes }
+func (d *Daemon) SummaryChanged() <-chan struct{} { return d.events.changes }
 
 // changed is told of a profile that may have changed.
 func (d *Daemon) changed(name string) {
-	d.journal.changed(name)
+	d.events.changed(name)
 	d.changes.Changed(name)
 }
