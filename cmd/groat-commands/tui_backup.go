@@ -40,8 +40,9 @@ func errTwoPassphrases() *report.Failure {
 }
 
 func errNoPassphrase() *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Message: "the keystore has no passphrase, so there is none to change",
-		Hint: "groat keystore move sealed --passphrase"}
+	return &report.Failure{Code: report.ExitConfig,
+		Message: "the keystore has no passphrase, so there is none to change",
+		Hint:    "groat keystore move sealed --passphrase"}
 }
 
 func errBackupExists(path string) *report.Failure {
