@@ -7,6 +7,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -159,7 +161,8 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		hint := fmt.Sprintf("kill %d && env -u DBUS_SESSION_BUS_ADDRESS groat keystore", c.PID)
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
-		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore"), true
+		hint := cmp.Or(ownpath.HintFor(err), "groat keystore")
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
 		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
 		errors.Is(err, broker.ErrQuota):

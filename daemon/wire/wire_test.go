@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // of is what leaves for an error about the profile work, which is not configured.
@@ -49,6 +50,8 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUndecidedLocked, protocol.Locked, "groat unlock"},
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
+		{fmt.Errorf("%w: %w", keystore.ErrUnavailable, &ownpath.Error{Path: "/k", Hint: "chmod 600 /k"}),
+			protocol.KeystoreUnavailable, "chmod 600 /k"},
 		{&profile.UnknownError{Wanted: profile.Wanted{Name: "home"}}, protocol.UnknownProfile,
 			"groat list"},
 		{&profile.UnknownError{}, protocol.UnknownProfile, "groat login"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 func TestPassphrase(t *testing.T) {
@@ -107,14 +108,15 @@ func TestKeyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); err == nil ||
-		!strings.Contains(err.Error(), "0644") {
+		!strings.Contains(err.Error(), "0644") || ownpath.HintFor(err) != "chmod 600 "+p+".key" {
 		t.Errorf("a key file that others can read: %v", err)
 	}
 	if err := os.Remove(p + ".key"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); !errors.Is(err, keystore.ErrUnavailable) {
-		t.Errorf("the key file is gone: %v", err)
+	_, err = (sealed.Files{Path: p}).OpenWith(t.Context(), source)
+	if want := "mv " + p + " " + p + ".lost"; !errors.Is(err, keystore.ErrUnavailable) || ownpath.HintFor(err) != want {
+		t.Errorf("the key file is gone: %v, hint %q", err, ownpath.HintFor(err))
 	}
 	if sealed.Exists(p + ".key") {
 		t.Error("a new key was made for an old file")

@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/ownfile"
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxFile bounds what a start reads; ten thousand profiles take a fifth of it.
@@ -137,6 +138,9 @@ func (s *Store) open(ctx context.Context, source KeySource, mayMake bool) (opene
 // opening.
 func (s *Store) openWith(ctx context.Context, source KeySource, create bool) error {
 	key, err := source.Key(ctx, create)
+	if k, ok := source.(KeyFile); ok && !create && errors.Is(err, os.ErrNotExist) {
+		return s.lostKey(k)
+	}
 	if err != nil {
 		return err
 	}
@@ -253,6 +257,19 @@ func (s *Store) explain(err error) error {
 		return fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
 	}
 	return err
+}
+
+// lostKey is the error of a key file that is gone. Its command gives up what the sealed file holds, and keeps the file
+// in case that the key comes back.
+func (s *Store) lostKey(k KeyFile) error {
+	lost := "what it holds"
+	if names := s.expected(); names != "" {
+		lost = "the credentials of " + names
+	}
+	return fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, &ownpath.Error{Path: k.Path,
+		Message: fmt.Sprintf("is gone, and nothing else opens %s: bring it back from a backup; or give up %s by moving "+
+			"the sealed file away, and sign in again", s.path, lost),
+		Hint: "mv " + visible.Word(s.path) + " " + visible.Word(s.path+".lost")})
 }
 
 // IsOpen reports whether the file is open.

@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"keystore":          {},
 	"keystore/keychain": {"keystore", "protocol/visible"},
 	"keystore/ownfile":  {"protocol/ownpath"},
-	"keystore/sealed":   {"keystore", "keystore/ownfile", "protocol/ownpath"},
+	"keystore/sealed":   {"keystore", "keystore/ownfile", "protocol/ownpath", "protocol/visible"},
 	"keystore/backend":  {"keystore", "keystore/keychain", "keystore/ownfile", "keystore/sealed", "protocol/ownpath"},
 
 	"daemon/grant/privatekey": {"keystore", "protocol/ownpath", "protocol/visible"},
@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 		"protocol/strictjson"},
 	"daemon/profile": {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
 	"daemon/wire": {"daemon/broker", "daemon/clock", "daemon/config", "daemon/grant", "daemon/origin", "daemon/profile",
-		"keystore", "protocol", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible",
+		"keystore", "protocol", "protocol/jsonrpc", "protocol/ownpath", "protocol/strictjson", "protocol/visible",
 		"daemon/grant/privatekey"},
 	"daemon/descriptors": {"daemon/grant", "protocol"},
 	"daemon/watch":       {"protocol"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/groat-dev/groat/protocol/visible"
@@ -84,7 +85,8 @@ func CheckFile(path string, info fs.FileInfo, rule Rule) error {
 	case uid != os.Geteuid() && !(rule == GivenConfig && uid == 0):
 		return &Error{path, fmt.Sprintf("belongs to another user (uid %d)", uid), listCommand(path)}
 	case rule == OwnSecret && mode&^0o600 != 0:
-		return &Error{path, fmt.Sprintf("has mode %04o, want 0600: others may have read it", mode), listCommand(path)}
+		return &Error{path, fmt.Sprintf("has mode %04o, want 0600: others may have read it", mode), "chmod 600 " +
+			visible.Word(path)}
 	case rule == GivenSecret && mode&0o077 != 0:
 		return &Error{path, fmt.Sprintf("can be read or written by others (mode %04o)", mode), "chmod 600 " +
 			visible.Word(path)}
@@ -124,3 +126,30 @@ func owner(info fs.FileInfo) int {
 
 // listCommand is the command that shows what is wrong with a file.
 func listCommand(path string) string { return "ls -l " + visible.Word(path) }
+
+// HintFor returns the next command where err is about a file: that of an [*Error], or what gives this user a file that
+// could not be opened or made for want of permission. It is empty for every other error.
+func HintFor(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Hint
+	}
+	denied, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(denied, fs.ErrPermission) {
+		return ""
+	}
+	path, own := denied.Path, fs.FileMode(0o600)
+	info, err := os.Lstat(path)
+	if err != nil { // it cannot be made, or not be reached
+		path, own = filepath.Dir(path), 0o700
+		if info, err = os.Lstat(path); err != nil {
+			return "ls -ld " + visible.Word(path)
+		}
+	}
+	switch {
+	case owner(info) != os.Geteuid() || info.Mode().Perm()&own == own:
+		return "ls -ld " + visible.Word(path)
+	case info.IsDir():
+		return "chmod u+rwx " + visible.Word(path)
+	}
+	return "chmod u+rw " + visible.Word(path)
+}
