@@ -267,8 +267,8 @@ func (s *Store) lostKey(k KeyFile) error {
 		lost = "the credentials of " + names
 	}
 	return fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, &ownpath.Error{Path: k.Path,
-		Message: fmt.Sprintf("is gone, and nothing else opens %s: bring it back from a backup; or give up %s by moving "+
-			"the sealed file away, and sign in again", s.path, lost),
+		Message: fmt.Sprintf("is gone, and nothing else opens %s: bring it back from a backup; or give up %s by "+
+			"moving the sealed file away, and sign in again", s.path, lost),
 		Hint: "mv " + visible.Word(s.path) + " " + visible.Word(s.path+".lost")})
 }
 
