@@ -211,14 +211,15 @@ func TestReloadHoldsNoWatchdogUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	notify.SetReadDeadline(time.Now().Add(patience))
-	for fed := 0; fed < 3; {
+	for fed, begun := 0, false; fed < 3; {
 		b := make([]byte, 4096)
 		n, err := notify.Read(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := string(b[:n]); strings.Contains(text, "WATCHDOG=1") && strings.Contains(text, "0 profiles") {
-			fed++ // the reload has begun
+		begun = begun || strings.Contains(string(b[:n]), "0 profiles") // the status: the reload has begun
+		if begun && strings.Contains(string(b[:n]), "WATCHDOG=1") {
+			fed++
 		}
 	}
 	if text, _ := p.log.snapshot(); strings.Contains(text, "was reloaded") {
