@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, NoReturn
 
-__version__ = "0"
-
 __all__ = [
     "ConfigError",
     "Denied",
