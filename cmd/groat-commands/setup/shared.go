@@ -22,7 +22,7 @@ func (p *Plan) others(path string) (edits []edit) {
 
 // find returns the setting that is the same as s, or nil.
 func (e *edit) find(s Setting) *Setting {
-	i := slices.IndexFunc(e.Settings, func(other Setting) bool { return other.Name == s.Name && other.Value == s.Value })
+	i := slices.IndexFunc(e.Settings, func(t Setting) bool { return t.Name == s.Name && t.Value == s.Value })
 	if i < 0 {
 		return nil
 	}

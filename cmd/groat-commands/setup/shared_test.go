@@ -32,7 +32,8 @@ func TestTwoProfilesNeedTheSame(t *testing.T) {
 			map[string]string{"first": `{"credHelpers":{"both.example":"groat","first.example":"groat"}}`,
 				"second": `{"credHelpers":{"both.example":"groat"}}`}},
 		"docker, no file": {"docker", ".docker/config.json", "",
-			map[string]string{"first": "{\n\t\"credHelpers\": {\n\t\t\"both.example\": \"groat\",\n\t\t\"first.example\": \"groat\"\n\t}\n}\n",
+			map[string]string{"first": "{\n\t\"credHelpers\": {\n\t\t\"both.example\": \"groat\",\n\t\t" +
+				"\"first.example\": \"groat\"\n\t}\n}\n",
 				"second": "{\n\t\"credHelpers\": {\n\t\t\"both.example\": \"groat\"\n\t}\n}\n"}},
 	} {
 		for _, order := range [][]setup.Profile{{first, second}, {second, first}} {
