@@ -21,7 +21,7 @@ func debian(t *testing.T, env []string, name string, args ...string) string {
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = pages.Root()
 	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + t.TempDir(), "LANG=C.UTF-8", "PIP_NO_INDEX=1",
-		"PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1", "PIP_NO_COMPILE=1", "PYTHONDONTWRITEBYTECODE=1"}, env...)
+		"PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1", "PYTHONDONTWRITEBYTECODE=1"}, env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
@@ -82,7 +82,7 @@ func TestPythonPackage(t *testing.T) {
 	}
 
 	installed := t.TempDir()
-	debian(t, nil, "python3", "-m", "pip", "install", "--quiet", "--target", installed, wheel)
+	debian(t, nil, "python3", "-m", "pip", "install", "--quiet", "--no-compile", "--target", installed, wheel)
 	got := python(t, installed, `
 import groat, importlib.metadata as m
 d = m.distribution("groat")
