@@ -1,0 +1,58 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
+)
+
+// The Python module (protocol/python) is tested by its own tests, in Python; here is what they need: a groatd, an
+// authorization server, and Debian's Python without anything of the person's.
+
+// debianPython is the Python that Debian's packages are for.
+const debianPython = "/usr/bin/python3"
+
+// pythonUser has the profile work, which lists the sandbox at which it is signed in as an API, and a groatd.
+type pythonUser struct {
+	*userEnv
+	auth *server
+}
+
+// newPythonUser signs in at a sandbox with the options.
+func newPythonUser(t *testing.T, options ...string) *pythonUser {
+	tier.Needs(t, "python3")
+	u := &pythonUser{userEnv: newUserEnv(t, os.Getuid())}
+	auth, err := u.addServer("AUTH", options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.auth = auth
+	u.vars = append(u.vars, "GROAT_TEST_API="+auth.URL(), "no_proxy=127.0.0.0/8")
+	u.start()
+	u.groat("", "keystore", "use", "sealed", "--key-file")
+	u.groat(u.secret, "login", "work", "--token-url", auth.URL()+"/token", "--client-id", labClient,
+		"--client-auth", "client_secret_basic", "--api", auth.URL(), "--secret-stdin")
+	return u
+}
+
+// unittest runs tests of protocol/python/tests: modules, their classes, or single ones. Nothing may be warned of.
+func (u *pythonUser) unittest(names ...string) {
+	u.t.Helper()
+	tests, err := filepath.Abs("../../protocol/python/tests")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	r := u.run("", debianPython, append([]string{"-I", "-B", "-W", "error", tests}, names...)...)
+	if r.code != 0 {
+		u.t.Errorf("%q ended with %d:\n%s%s", names, r.code, r.stdout, r.stderr)
+	}
+}
+
+// The module gets tokens, replaces one that an API refuses, and says what is wrong.
+func TestPythonClient(t *testing.T) {
+	t.Parallel()
+	u := newPythonUser(t)
+	u.unittest("test_daemon")
+}

@@ -1,0 +1,1113 @@
+"""Access tokens of groat for Python programs.
+
+groat keeps OAuth access tokens fresh on this machine: a person signs in once ("groat login work"), and every program
+asks groatd, a small daemon, for a token that works. This module asks it over its Unix socket:
+
+    import groat
+    groat.token("work")     # an access token, from groatd's memory where it can
+    groat.header("work")    # {"Authorization": "Bearer …"}
+
+It keeps no token: ask before each request, which takes less than a tenth of a millisecond. Where groatd does not run,
+it is started by the program groat. Only the standard library is imported; every other package is imported by the
+function that is named after it. The file works as a copy, too.
+
+Every function may be called from any thread. The names that begin with async_ are for a coroutine of asyncio and do
+not block its loop. A process that was forked has connections of its own. All times are Unix seconds, all durations
+seconds. Every failure is an Error, whose str() is what happened and, on a second line, what to type next.
+
+PROTOCOL.md of groat says what is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, NoReturn
+
+__all__ = [
+    "ConfigError",
+    "Denied",
+    "Error",
+    "InternalError",
+    "KeystoreUnavailable",
+    "Locked",
+    "LoginRequired",
+    "ProtocolError",
+    "Temporary",
+    "Token",
+    "UnknownProfile",
+    "Unreachable",
+    "UsageError",
+    "async_get",
+    "async_header",
+    "async_reject",
+    "async_request",
+    "async_token",
+    "get",
+    "header",
+    "profiles",
+    "ready",
+    "reject",
+    "request",
+    "status",
+    "token",
+]
+
+# 1. Errors.
+
+
+class Error(Exception):
+    """What went wrong, and what to type next.
+
+    str() is at most two lines: what happened, and the hint. A notebook shows these two alone, without a stack. It can
+    be pickled. No error holds a token.
+
+    kind         the protocol's word, for programs to test: "login_required", "temporary", …
+    hint         a command to type next, or ""
+    retry_after  seconds after which it is worth asking again, or None where nobody knows
+    code         the protocol's number where groatd answered, or None
+    data         all else that groatd said of it, as in PROTOCOL.md, "Errors"
+    """
+
+    kind: str = "internal"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = _line(message)
+        self.hint = _line(hint)
+        self.retry_after: int | None = None
+        self.code: int | None = None
+        self.data: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self.message + ("\nhint: " + self.hint if self.hint else "")
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows in place of a stack: those that groat writes to stderr."""
+        return ["groat: error: " + self.message] + (["groat: hint: " + self.hint] if self.hint else [])
+
+
+class LoginRequired(Error):
+    """A person must sign in: there is no credential, or the authorization server does not accept it any more."""
+
+    kind = "login_required"
+
+
+class Temporary(Error):
+    """The authorization server, or the network, does not do its part now. Try again after retry_after seconds."""
+
+    kind = "temporary"
+
+
+class Denied(Error):
+    """The person's own rules forbid it."""
+
+    kind = "denied"
+
+
+class Locked(Error):
+    """A person must unlock the keystore."""
+
+    kind = "locked"
+
+
+class UnknownProfile(Error):
+    """There is no such profile, none for this address, or more than one to choose from."""
+
+    kind = "unknown_profile"
+
+
+class ConfigError(Error):
+    """The configuration cannot be used, or the authorization server does not take what it says."""
+
+    kind = "config"
+
+
+class KeystoreUnavailable(Error):
+    """The keystore does not answer, or none is chosen."""
+
+    kind = "keystore_unavailable"
+
+
+class InternalError(Error):
+    """A bug, or a kind of error that this version does not know."""
+
+    kind = "internal"
+
+
+class UsageError(Error, ValueError):
+    """A parameter is missing, of another type or out of its bounds."""
+
+    kind = "usage"
+
+
+class Unreachable(Error):
+    """No groatd can be asked: none runs and none can be started, it does not answer, or it is another user's."""
+
+    kind = "unreachable"
+
+
+class ProtocolError(Error):
+    """What came back is no answer of this protocol, or groatd is of another version. The connection is closed."""
+
+    kind = "protocol"
+
+
+class _Closed(Unreachable):
+    """groatd ended the connection before it answered. The request may have been carried out."""
+
+
+_KINDS: dict[str, type[Error]] = {
+    c.kind: c
+    for c in (LoginRequired, Temporary, Denied, Locked, UnknownProfile, ConfigError, KeystoreUnavailable, InternalError)
+}
+_USAGE, _NO_METHOD, _NO_JSON = -32602, -32601, -32700  # JSON-RPC 2.0, section 5.1
+
+
+def _refusal(error: dict[str, Any]) -> Error:
+    """The exception for the error object of an answer."""
+    code, message, data = error.get("code"), error.get("message"), error.get("data")
+    if not isinstance(code, int) or not isinstance(message, str):
+        raise ValueError("an error without code and message")
+    if not isinstance(data, dict):
+        data = {}
+    kind, hint, later = data.get("kind"), data.get("hint"), data.get("retry_after")
+    made: Error
+    if code == _NO_METHOD:
+        made = ProtocolError("the groatd that runs is of another version and does not know this", "groat restart")
+    elif isinstance(kind, str):
+        made = _KINDS.get(kind, InternalError)(message)
+        made.kind = kind
+    else:
+        made = (UsageError if code == _USAGE else ProtocolError)(message)
+    if isinstance(hint, str):
+        made.hint = _line(hint)
+    if isinstance(later, int):
+        made.retry_after = later
+    made.code, made.data = code, data
+    return made
+
+
+def _line(text: str) -> str:
+    """The text as one line that cannot steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\r\n\t" else "\ufffd" for c in text)
+
+
+# 2. The socket's place: PROTOCOL.md, "Transport".
+
+_MAC = sys.platform == "darwin"
+_LONGEST_SOCKET = 103
+_VARIABLES = (
+    "GROAT_SOCKET",
+    "GROAT_CONFIG",
+    "GROAT_STATE_DIR",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+)
+
+
+def _clean(path: str) -> str:
+    """The path without ".", ".." and needless slashes. No link is followed."""
+    path = os.path.normpath(path)
+    return path[1:] if path.startswith("//") else path
+
+
+def _absolute(path: str | None) -> bool:
+    return path is not None and path.startswith("/")
+
+
+class _Place:
+    """The three paths that a caller works with: each place has a groatd of its own."""
+
+    def __init__(self, home: str, configuration: str, state: str) -> None:
+        self.home, self.configuration, self.state = home, configuration, state
+
+    @property
+    def paths(self) -> tuple[str, str, str]:
+        return self.home, self.configuration, self.state
+
+    @property
+    def id(self) -> str:
+        import hashlib
+
+        return hashlib.sha256(b"".join(os.fsencode(p) + b"\0" for p in self.paths)).hexdigest()[:16]
+
+    def is_also(self, other: _Place) -> bool:
+        """Whether the other is the same place, perhaps by other names (a home of an automounter)."""
+        return all(p == q or _same_file(p, q) for p, q in zip(self.paths, other.paths))
+
+
+def _same_file(p: str, q: str) -> bool:
+    """Whether two paths lead to one file, or to the same name in one directory where there is none yet."""
+    for _ in range(64):
+        try:
+            return os.path.samefile(p, q)
+        except OSError:
+            if os.path.lexists(p) or os.path.lexists(q) or os.path.basename(p) != os.path.basename(q):
+                return False
+        p, q = os.path.dirname(p), os.path.dirname(q)
+    return False
+
+
+def _home_of(uid: int) -> str | None:
+    """The home that /etc/passwd names."""
+    for fields in _database("/etc/passwd"):
+        if len(fields) > 5 and fields[2] == str(uid):
+            return fields[5] if _absolute(fields[5]) else None
+    return None
+
+
+def _database(path: str) -> Iterator[list[str]]:
+    """The lines of passwd(5) or group(5), in fields. Users of a network are not in them."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                yield line.rstrip("\r\n").split(":")
+    except FileNotFoundError:
+        return
+
+
+def _place_of(env: Mapping[str, str | None], uid: int) -> _Place:
+    """The place that an environment leads to."""
+    home = env.get("HOME")
+    if not _absolute(home):
+        home = _home_of(uid)
+    if not home:
+        raise ConfigError(
+            "HOME is not an absolute path, and /etc/passwd does not have this user",
+            f"HOME=/var/tmp/home-{uid} groat status",
+        )
+    home = _clean(home)
+    configuration = os.path.join(home, ".config", "groat")
+    state = os.path.join(home, ".local", "state", "groat")
+    if _MAC:
+        state = os.path.join(home, "Library", "Application Support", "groat")
+    base = env.get("XDG_CONFIG_HOME")
+    if base and _absolute(base):
+        configuration = os.path.join(_clean(base), "groat")
+    base = env.get("XDG_STATE_HOME")
+    if base and _absolute(base) and not _MAC:
+        state = os.path.join(_clean(base), "groat")
+    named = env.get("GROAT_CONFIG")
+    if named:
+        configuration = _clean(_must_be_absolute("GROAT_CONFIG", named))
+        if os.path.basename(configuration) == "config.toml":
+            configuration = os.path.dirname(configuration)
+    named = env.get("GROAT_STATE_DIR")
+    if named:
+        state = _clean(_must_be_absolute("GROAT_STATE_DIR", named))
+    return _Place(home, configuration, state)
+
+
+def _must_be_absolute(variable: str, path: str) -> str:
+    if not _absolute(path):
+        raise ConfigError(f"{variable} is {path!r}, which is not an absolute path", f"unset {variable}")
+    return path
+
+
+class _Files:
+    """A file system as one user sees it; the vectors of places bring their own."""
+
+    def __init__(
+        self,
+        uid: int,
+        gid: int,
+        lstat: Callable[[str], Any] = os.lstat,
+        readlink: Callable[[str], str] = os.readlink,
+    ) -> None:
+        self.uid, self.gid, self.lstat, self.readlink = uid, gid, lstat, readlink
+
+    def walk(self, path: str) -> Any:
+        """What lstat says of the deepest directory on the way to path that is there.
+
+        It raises an OSError where another user could put something else in the place of the path: each directory on
+        the way, also over links, belongs to the user or to root and is written by nobody else, but for root's sticky
+        ones.
+        """
+        at, rest, entry, links = "/", path, self.lstat("/"), 0
+        root = entry.st_uid
+        while True:
+            sticky = entry.st_mode & 0o1000 and entry.st_uid in (0, root)
+            if entry.st_uid not in (self.uid, 0, root) or not sticky and self.others_write(entry):
+                raise PermissionError(f"{at} may be changed by others")
+            name, _, rest = rest.lstrip("/").partition("/")
+            if not name:
+                return entry
+            following = _clean(os.path.join(at, name))  # also for "..": there is no link in at
+            try:
+                found = self.lstat(following)
+            except FileNotFoundError:
+                return entry
+            kind = found.st_mode & 0o170000
+            if kind == 0o040000:
+                at, entry = following, found
+            elif kind == 0o120000:
+                links += 1
+                if links > 40 or found.st_uid not in (self.uid, 0, root):
+                    raise PermissionError(f"{following} is a link of another user, or one of too many")
+                target = self.readlink(following)
+                at, rest = ("/" if _absolute(target) else at), target + "/" + rest
+                entry = self.lstat(at)
+            else:
+                return entry
+
+    def others_write(self, entry: Any) -> bool:
+        mode = entry.st_mode
+        return bool(mode & 0o002) or bool(mode & 0o020) and not self.is_private_group(entry.st_gid)
+
+    def is_private_group(self, gid: int) -> bool:
+        """Whether the group is the one that only this user is in: many systems give each user one."""
+        if self.uid == 0 or gid != self.gid:
+            return False
+        users = [f for f in _database("/etc/passwd") if len(f) > 3]
+        name = next((f[0] for f in users if f[2] == str(self.uid)), None)
+        groups = [f for f in _database("/etc/group") if len(f) > 2 and f[2] == str(gid)]
+        if any(len(f) > 3 and f[3] not in ("", name) for f in groups):
+            return False
+        if any(f[3] == str(gid) and f[2] != str(self.uid) for f in users):
+            return False
+        return self.uid == gid or any(f[0] == name for f in groups)
+
+    def is_usable(self, parent: str, directory: str, private: bool) -> bool:
+        """Whether sockets may be in the directory; private: what it is in must be the user's alone."""
+        if len(os.fsencode(directory)) > _LONGEST_SOCKET - len("/d.0123456789abcdef/agent.sock"):
+            return False
+        try:
+            if parent == directory:  # the state directory, which may have to be made
+                self.walk(directory)
+                return True
+            above = self.lstat(parent)
+            self.walk(parent)
+            if private:
+                mode = above.st_mode
+                shared = mode & 0o002 or mode & 0o1000 and mode & 0o020
+                if above.st_uid != self.uid or mode & 0o170000 != 0o040000 or shared:
+                    return False
+            try:
+                return bool(self.lstat(directory).st_uid == self.uid)
+            except FileNotFoundError:
+                entry, root = self.walk(directory), self.lstat("/").st_uid
+                return bool(entry.st_uid == self.uid or entry.st_mode & 0o1000 and entry.st_uid in (0, root))
+        except OSError:
+            return False
+
+
+def _candidates(uid: int, env: Mapping[str, str | None], place: _Place) -> Iterator[tuple[str, str, bool]]:
+    """The directories that sockets may be in, in order: what each is in, itself, and whether that must be private."""
+    if _MAC:
+        caches = os.path.join(place.home, "Library", "Caches")
+        yield caches, os.path.join(caches, "groat"), False
+    else:
+        usual = f"/run/user/{uid}"
+        runtime = env.get("XDG_RUNTIME_DIR")
+        if runtime and _absolute(runtime) and _clean(runtime) != usual:
+            yield _clean(runtime), os.path.join(_clean(runtime), "groat"), True
+        yield usual, usual + "/groat", True
+        temporary = env.get("TMPDIR") or "/tmp"
+        if _absolute(temporary):
+            yield _clean(temporary), os.path.join(_clean(temporary), f"groat-{uid}"), False
+    yield place.state, place.state, False
+
+
+def _sockets(files: _Files, env: Mapping[str, str | None], place: _Place) -> tuple[str, str]:
+    """The place's own socket, and the plain one, which may be another place's."""
+    for parent, directory, private in _candidates(files.uid, env, place):
+        if files.is_usable(parent, directory, private):
+            return os.path.join(directory, "d." + place.id, "agent.sock"), os.path.join(directory, "agent.sock")
+    raise ConfigError(
+        f"every path for a socket is longer than {_LONGEST_SOCKET} bytes or in a directory that others may change, "
+        f"the last one {place.state}",
+        f"GROAT_STATE_DIR=/var/tmp/groat-state-{files.uid} groat status",
+    )
+
+
+class _Route:
+    """Where the groatd of an environment is looked for."""
+
+    def __init__(self, env: Mapping[str, str | None]) -> None:
+        uid = os.geteuid()
+        self.explicit = env.get("GROAT_SOCKET") or ""
+        self.place: _Place | None = None
+        try:
+            self.place = _place_of(env, uid)
+        except ConfigError:
+            if not self.explicit:
+                raise
+        if self.explicit:
+            _must_be_absolute("GROAT_SOCKET", self.explicit)
+            if len(os.fsencode(self.explicit)) > _LONGEST_SOCKET:
+                raise ConfigError(
+                    f"GROAT_SOCKET is longer than {_LONGEST_SOCKET} bytes, which is what the system allows",
+                    "unset GROAT_SOCKET",
+                )
+            self.own = self.plain = self.explicit
+        else:
+            assert self.place is not None
+            self.own, self.plain = _sockets(_Files(uid, os.getegid()), env, self.place)
+        # A socket that is named alone is meant whatever its place is: a container's, or another machine's.
+        alone = self.explicit and not env.get("GROAT_CONFIG") and not env.get("GROAT_STATE_DIR")
+        self.place_id = "" if alone or self.place is None else self.place.id
+
+    def reach(self) -> _Connection | None:
+        """A connection to the groatd of the place, or None where none runs."""
+        if self.explicit:
+            return _dial(self.explicit, self.place_id)
+        try:
+            found = _dial(self.own, self.place_id)
+        except NotADirectoryError:
+            found = None
+        return found or self._reach_plain() or self._reach_holder()
+
+    def _reach_plain(self) -> _Connection | None:
+        found = _dial(self.plain, self.place_id)
+        if found is None:
+            return None
+        try:
+            found.call("hello", None, _ANSWER_TIME)
+            return found
+        except Error as e:
+            found.close()
+            if "place" in e.data:
+                return None
+            raise
+
+    def _reach_holder(self) -> _Connection | None:
+        """A connection to the groatd that the lock of the state directory names, or None."""
+        holder = self._holder()
+        if holder is None:
+            return None
+        path, place_id = holder
+        try:
+            found = _dial(path, place_id)
+            if found is not None:
+                found.call("hello", None, _ANSWER_TIME)
+            return found
+        except (Error, OSError):
+            return None
+
+    def _holder(self) -> tuple[str, str] | None:
+        """What the lock says of this place: a socket, and the place's id by the names that its groatd has for it."""
+        if self.place is None:
+            return None
+        mine = os.geteuid()
+        try:
+            directory = os.lstat(self.place.state)
+            if directory.st_uid != mine or directory.st_mode & 0o170077 != 0o040000:
+                return None
+            lock = os.open(os.path.join(self.place.state, "lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                entry = os.fstat(lock)
+                if entry.st_uid != mine or entry.st_mode & 0o170022 != 0o100000:
+                    return None
+                record = _parse(os.read(lock, 32 << 10))
+            finally:
+                os.close(lock)
+            boot = ""
+            if not _MAC:
+                with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+                    boot = f.read().strip()
+        except (OSError, ValueError):
+            return None
+        here = record.get("host") == (socket.gethostname() or "localhost") and record.get("boot", "") == boot
+        theirs, path = record.get("place"), record.get("socket")
+        if not here or not isinstance(theirs, dict) or not isinstance(path, str) or not _absolute(path):
+            return None
+        place = _Place(*(str(theirs.get(name, "")) for name in ("home", "configuration", "state")))
+        return (path, place.id) if self.place.is_also(place) else None
+
+
+# 3. The connection.
+
+_LONGEST_LINE = 65536
+_CONNECT_TIME, _ANSWER_TIME = 3.0, 10.0
+# What may be asked once more where the connection ended before the answer.
+_REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
+# Connections that are kept for the next call; more are open only while more threads ask at once.
+_MOST_IDLE = 4
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON that every parser reads alike."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name twice in one object")
+    if not "".join(members).islower() and len({name.lower() for name in members}) != len(members):
+        raise ValueError("two names that differ in case only")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name + " is not JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """The object on a line, or a ValueError."""
+    try:
+        value = _decode(line.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("objects in objects without end") from None
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
+
+
+class _Connection:
+    """One connection to groatd, for one call after the other. It is not thread-safe.
+
+    After an exception that is no answer of groatd's it can only be closed: half a request may have been sent, or half
+    an answer read.
+    """
+
+    def __init__(self, sock: socket.socket, place_id: str) -> None:
+        self.sock = sock
+        self._place = f'"place":"{place_id}",' if place_id else ""
+        self._id = 0
+        self._received = b""
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
+        """Makes one request and returns its result. It takes timeout seconds at most."""
+        line = self.ask(method, params)
+        sock, end = self.sock, time.monotonic() + timeout
+        try:
+            sock.settimeout(timeout)
+            sock.sendall(line)
+            while True:
+                result = self.hear(sock.recv(16384))
+                if result is not None:
+                    return result
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise socket.timeout
+                sock.settimeout(left)
+        except OSError as e:
+            raise _broken(e) from None
+
+    def ask(self, method: str, params: Mapping[str, Any] | None) -> bytes:
+        """The line of a request, whose answer is what hear then takes."""
+        self._id += 1
+        body = '"params":' + _encode(params) + "," if params else ""
+        text = f'{{"jsonrpc":"2.0","method":{_encode(method)},{self._place}{body}"id":{self._id}}}\n'
+        line = text.encode("ascii")
+        if len(line) > _LONGEST_LINE:
+            raise UsageError("the request is longer than 64 KiB, and was not sent")
+        return line
+
+    def hear(self, chunk: bytes) -> dict[str, Any] | None:
+        """Takes what was received, b"" at the end, and returns the result once it is whole."""
+        received = self._received + chunk if self._received else chunk
+        while True:
+            line, newline, rest = received.partition(b"\n")
+            if not newline and (chunk or not line):
+                break
+            self._received = rest
+            if len(line) >= _LONGEST_LINE:
+                break
+            try:
+                result = self._answer(_parse(line))
+            except ValueError as e:
+                what = "groatd's answer cannot be read: " if newline else "groatd's answer was cut in the middle: "
+                raise ProtocolError(what + str(e).partition(": line ")[0], "groat restart") from None
+            if result is not None:
+                return result
+            received = rest
+        if len(line) >= _LONGEST_LINE:
+            raise ProtocolError("groatd's answer is longer than 64 KiB", "groat restart")
+        if not chunk:
+            raise _Closed("groatd ended the connection before it answered", "groat status")
+        self._received = received
+        return None
+
+    def _answer(self, reply: dict[str, Any]) -> dict[str, Any] | None:
+        """The result in a reply; None where it is a notification, which nobody here has asked for."""
+        if reply.get("method") is not None:
+            return None
+        got, error, result = reply.get("id"), reply.get("error"), reply.get("result")
+        if type(got) is not int or got != self._id:
+            if got is not None or error is None:
+                raise ValueError("it is for another request")
+        if error is not None:
+            if not isinstance(error, dict):
+                raise ValueError("its error is no object")
+            raise _refusal(error)
+        if not isinstance(result, dict):
+            raise ValueError("it has neither a result nor an error")
+        return result
+
+
+def _broken(e: OSError) -> Error:
+    """What a failed system call on a connection means."""
+    if isinstance(e, (TimeoutError, socket.timeout)):  # one class since Python 3.10
+        return Unreachable("groatd does not answer", "groat status")
+    if isinstance(e, ConnectionError):
+        return _Closed("groatd ended the connection before it answered", "groat status")
+    return Unreachable(f"groatd cannot be asked: {e.strerror or e}", "groat status")
+
+
+def _dial(path: str, place_id: str) -> _Connection | None:
+    """A connection to a socket, or None where nobody listens. Nothing is sent before the server's user is known."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_CONNECT_TIME)
+        sock.connect(path)
+        uid = _server_uid(sock)
+        if uid != os.geteuid():
+            raise Unreachable(
+                f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
+            )
+        return _Connection(sock, place_id)
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+    except NotADirectoryError:
+        sock.close()
+        raise
+    except OSError as e:
+        sock.close()
+        why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
+        raise Unreachable(f"groatd cannot be reached at {path}: {why}", f"ls -l {path}") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _server_uid(sock: socket.socket) -> int:
+    """The user that listens at the other end of a connected socket."""
+    if sys.platform == "darwin":
+        credentials = sock.getsockopt(0, 1, 76)  # SOL_LOCAL, LOCAL_PEERCRED: struct xucred
+    else:
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    if len(credentials) < 8:
+        raise OSError("the system does not say who listens")
+    return int.from_bytes(credentials[4:8], sys.byteorder)  # in both, the second of the 32-bit members
+
+
+class _Client:
+    """The connections of one environment. It is thread-safe: each connection is one call's while it is used."""
+
+    def __init__(self, env: tuple[str | None, ...]) -> None:
+        self.env = env
+        self.lock = threading.Lock()
+        self.starting = threading.Lock()
+        self.idle: list[_Connection] = []
+
+    def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
+        """Makes a request, within timeout seconds of the moment that groatd is reached."""
+        repeatable = method in _REPEATABLE
+        connection = self._take() if repeatable else None
+        for pause in (0.0, 0.05, 0.2, -1.0):
+            fresh = connection is None
+            try:
+                connection = connection or self._connect()
+                return self._use(connection, method, params, timeout)
+            except _Closed:
+                if not repeatable or pause < 0:
+                    raise
+            self.close()  # what is idle was of the groatd that has ended
+            connection = None
+            if fresh:  # one that is ending may still take connections
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _use(
+        self, connection: _Connection, method: str, params: Mapping[str, Any] | None, timeout: float
+    ) -> dict[str, Any]:
+        whole = False
+        try:
+            result = connection.call(method, params, timeout)
+            whole = True
+            return result
+        except Error as e:
+            whole = e.code is not None and e.code != _NO_JSON
+            raise
+        finally:  # also where the call was interrupted
+            self._give_back(connection, whole)
+
+    def _take(self) -> _Connection | None:
+        with self.lock:
+            return self.idle.pop() if self.idle else None
+
+    def _give_back(self, connection: _Connection, whole: bool) -> None:
+        if whole:
+            with self.lock:
+                if len(self.idle) < _MOST_IDLE and _client is self:
+                    self.idle.append(connection)
+                    return
+        connection.close()
+
+    def close(self) -> None:
+        with self.lock:
+            idle, self.idle = self.idle, []
+        for connection in idle:
+            connection.close()
+
+    def _connect(self) -> _Connection:
+        """A new connection, to a groatd that is started where none runs."""
+        route = _Route(dict(zip(_VARIABLES, self.env)))
+        found = route.reach()
+        if found is None:
+            with self.starting:
+                found = route.reach()
+                if found is None:
+                    _start(route)
+                    found = route.reach()
+        if found is None:
+            raise Unreachable(f"groatd does not run at {route.own}", "groat status")
+        return found
+
+
+def _start(route: _Route) -> None:
+    """Has groatd started by groat, which has the rules for that. It takes 60 s at most."""
+    import subprocess
+
+    if os.environ.get("GROAT_NO_AUTOSTART"):
+        raise Unreachable(
+            f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", "groatd"
+        )
+    program = _find("groat")
+    if program is None:
+        raise Unreachable(
+            "groatd does not run, and groat, which starts it, is not on PATH on this machine",
+            "https://github.com/groat-dev/groat#install",
+        )
+    try:
+        done = subprocess.run(
+            [program, "list", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=60, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as e:
+        why = f"groatd does not run, and {program} cannot start it: {type(e).__name__}"
+        raise Unreachable(why, "groat status") from None
+    if done.returncode == 0:
+        return
+    message, hint = "groat could not start groatd", "groat status"
+    for line in (done.stdout + b"\n" + done.stderr).splitlines():
+        try:
+            said = _parse(line).get("error")
+        except ValueError:
+            continue
+        if isinstance(said, dict):
+            message, hint = str(said.get("message", message)), str(said.get("hint", hint))
+    raise (ConfigError if done.returncode == 78 else Unreachable)(message, hint)
+
+
+def _find(program: str) -> str | None:
+    """The path of a program, from the absolute directories of PATH."""
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(directory, program)
+        if _absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+_client: _Client | None = None
+_client_lock = threading.Lock()
+
+
+def _current() -> _Client:
+    """The client of this process's environment, as it is now."""
+    global _client
+    env = tuple(map(os.environ.get, _VARIABLES))
+    client = _client
+    if client is not None and client.env == env:
+        return client
+    with _client_lock:
+        if _client is None or _client.env != env:
+            client, _client = _client, _Client(env)
+            if client is not None:
+                client.close()
+        return _client
+
+
+def _after_fork() -> None:
+    """Has a forked child leave its parent's connections alone, whose answers are not the child's."""
+    global _client, _client_lock
+    client, _client, _client_lock = _client, None, threading.Lock()
+    if client is not None:
+        for connection in client.idle:
+            connection.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
+    """Makes any request of PROTOCOL.md and returns its result; timeout bounds it, once groatd is reached.
+
+    It is for what has no function here. A method that this groatd does not know yet is a ProtocolError.
+    """
+    return _current().call(method, params, timeout)
+
+
+async def async_request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
+    """Is request for a coroutine of asyncio."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: request(method, params, timeout=timeout))
+
+
+# 4. Tokens.
+
+_DEFAULT_WAIT = 20
+
+
+class Token:
+    """An access token, or an API key, and what is known of it. It is a secret: do not print, log or keep it.
+
+    access_token  the token
+    header        the one header to send, as a dict: {"Authorization": "Bearer …"}, or the provider's own
+    expires_at    until when it is good, in Unix seconds by this machine's clock; None for an API key without an end
+    scope         what it may do, words separated by spaces; "" where the server did not say
+    token_type    "Bearer"; "" for an API key
+    profile       whose it is
+    static        True for an API key, which is to be sent as header only
+
+    repr() shows no token. It cannot be pickled: what another process needs is the profile's name.
+    """
+
+    __slots__ = ("access_token", "expires_at", "header", "profile", "scope", "static", "token_type")
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        access, field, self.profile = result.get("access_token"), result.get("header"), result.get("profile", "")
+        if not isinstance(access, str) or not isinstance(field, str):
+            raise ProtocolError("groatd answered with another kind of token than was asked for", "groat restart")
+        name, colon, value = field.partition(": ")
+        if not (access and colon and name.isascii() and name.replace("-", "").isalnum() and value.endswith(access)
+                and value.isascii() and value.isprintable()):  # fmt: skip
+            raise ProtocolError("groatd handed out something that is no header field", "groat restart")
+        self.access_token: str = access
+        self.header: dict[str, str] = {name: value}
+        self.expires_at: int | None = result.get("expires_at")
+        self.scope: str = result.get("scope", "")
+        self.token_type: str = result.get("token_type", "")
+        self.static: bool = bool(result.get("static"))
+
+    def __repr__(self) -> str:
+        return f"<groat.Token of profile {self.profile!r}, expires_at={self.expires_at}, scope={self.scope!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a groat.Token is not pickled: give the other process the profile's name")
+
+
+def _token_params(
+    profile: str | None,
+    min_ttl: int | None,
+    scope: str | None,
+    audience: str | None,
+    target: str | None,
+    timeout: float,
+) -> dict[str, Any]:
+    """The parameters of "token"."""
+    if profile is None and target is None:
+        profile = os.environ.get("GROAT_PROFILE") or None
+    params: dict[str, Any] = {}
+    for name, value in (("profile", profile), ("target", target), ("scope", scope), ("audience", audience)):
+        if value is not None:
+            params[name] = value
+    if min_ttl is not None:
+        params["min_ttl"] = int(min_ttl)
+    if timeout != _DEFAULT_WAIT:
+        params["wait"] = -int(-timeout // 1)
+    return params
+
+
+def get(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> Token:
+    """Returns a token with all that is known of it.
+
+    profile   whose; without it $GROAT_PROFILE's, or the only profile there is
+    min_ttl   seconds that the token must be good for; where that cannot be kept, the call fails
+    scope     words separated by spaces; audience: one; without them the profile's
+    target    the URL that the token is for: a profile that does not list it as an API is an UnknownProfile
+    timeout   seconds that groatd may take to obtain a token, 0 to 120; groatd itself has 10 more to answer
+
+    The authorization server is asked once, however many programs wait. It raises LoginRequired, Temporary, Locked,
+    UnknownProfile, Unreachable or another Error.
+    """
+    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
+    return Token(_current().call("token", params, timeout + _ANSWER_TIME))
+
+
+def token(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> str:
+    """Returns an access token; the parameters and errors are those of get. An API key is a UsageError: use header."""
+    return _access_token(get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout))
+
+
+def header(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> dict[str, str]:
+    """Returns the one header that a request needs; the parameters and errors are those of get."""
+    return get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout).header
+
+
+def reject(
+    refused: str | Token,
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> Token:
+    """Says that an API refused a token (HTTP 401), and returns a better one; the parameters are those it came by.
+
+    A refused token is renewed at most once a minute, whatever the number of programs that complain; where it was
+    replaced moments ago the error is Temporary. Call it once for a response, not in a loop.
+    """
+    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
+    params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
+    return Token(_current().call("reject", params, timeout + _ANSWER_TIME))
+
+
+def _access_token(t: Token) -> str:
+    if t.static:
+        raise UsageError(
+            f"profile {t.profile} has an API key, which is no access token: send groat.header({t.profile!r})",
+            f"groat get {t.profile} --output header",
+        )
+    return t.access_token
+
+
+async def async_get(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> Token:
+    """Is get for a coroutine of asyncio."""
+    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
+    return Token(await async_request("token", params, timeout=timeout + _ANSWER_TIME))
+
+
+async def async_token(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> str:
+    """Is token for a coroutine of asyncio."""
+    return _access_token(
+        await async_get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout)
+    )
+
+
+async def async_header(
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> dict[str, str]:
+    """Is header for a coroutine of asyncio."""
+    t = await async_get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout)
+    return t.header
+
+
+async def async_reject(
+    refused: str | Token,
+    profile: str | None = None,
+    *,
+    min_ttl: int | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+    target: str | None = None,
+    timeout: float = _DEFAULT_WAIT,
+) -> Token:
+    """Is reject for a coroutine of asyncio."""
+    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
+    params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
+    return Token(await async_request("reject", params, timeout=timeout + _ANSWER_TIME))
+
+
+def status(profile: str | None = None) -> dict[str, Any]:
+    """Returns the state of one profile or of all, as PROTOCOL.md, "status", has it. It costs no request to a server."""
+    if profile is not None:
+        return request("status", {"profile": profile})
+    return _pages("status")
+
+
+def profiles() -> list[dict[str, Any]]:
+    """Returns the configured profiles, sorted by name: each a dict with profile, provider, issuer, resources, …"""
+    configured: list[dict[str, Any]] = _pages("profiles")["profiles"]
+    return configured
+
+
+def _pages(method: str) -> dict[str, Any]:
+    """All pages of a listing as one."""
+    whole = page = request(method)
+    while page.get("next"):
+        after = page["next"]
+        page = request(method, {"after": after})
+        whole["profiles"] += page["profiles"]
+        if page.get("next", "") and page["next"] <= after:
+            raise ProtocolError("groatd's pages go round in circles", "groat restart")
+    whole.pop("next", None)
+    return whole
+
+
+def ready(profile: str | None = None) -> bool:
+    """Whether a token can be had without a person: False where somebody must sign in, unlock or configure something.
+
+    It never prompts. Where nobody can say (the server is down, groatd is unreachable) it raises the error.
+    """
+    try:
+        get(profile)
+    except (LoginRequired, Locked, Denied, UnknownProfile, ConfigError, KeystoreUnavailable):
+        return False
+    return True
+
+
+# 5. Authentication for requests, httpx, aiohttp and urllib.
+
+# 6. Sessions and credentials for other packages.
+
+# 7. Signing in, and notebooks.

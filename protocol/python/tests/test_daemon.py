@@ -1,0 +1,55 @@
+"""The module against a groatd that runs, with the profile work; packaging/e2e starts both.
+
+GROAT_TEST_API is the address of the authorization server, which has an API at /api/info and answers at /sandbox/.
+"""
+
+import json
+import os
+import pickle
+import unittest
+import urllib.request
+
+import groat
+
+API = os.environ["GROAT_TEST_API"]
+
+
+def token_requests() -> int:
+    """How many tokens the authorization server was asked for."""
+    with urllib.request.urlopen(API + "/sandbox/log?path=/token", timeout=30) as answer:
+        count: int = json.load(answer)["count"]
+        return count
+
+
+class Tokens(unittest.TestCase):
+    def test_a_token_from_memory(self) -> None:
+        first = groat.get("work")
+        before = token_requests()
+        self.assertEqual(groat.token("work"), first.access_token)
+        self.assertEqual(groat.header("work"), {"Authorization": "Bearer " + first.access_token})
+        self.assertEqual((first.profile, first.token_type, first.static), ("work", "Bearer", False))
+        self.assertEqual(token_requests(), before)
+        self.assertNotIn(first.access_token, repr(first))
+        self.assertRaises(TypeError, pickle.dumps, first)
+
+    def test_a_refused_token_is_replaced(self) -> None:
+        old = groat.token("work")
+        new = groat.reject(old, "work")
+        self.assertNotEqual(new.access_token, old)
+        self.assertEqual(groat.token("work"), new.access_token)
+
+    def test_an_error_is_two_lines(self) -> None:
+        with self.assertRaises(groat.UnknownProfile) as caught:
+            groat.token("home")
+        e = caught.exception
+        self.assertEqual(str(e), 'there is no profile "home"\nhint: groat list')
+        self.assertEqual((e.kind, e.hint, e.code), ("unknown_profile", "groat list", -32005))
+        self.assertEqual(e._render_traceback_(), ['groat: error: there is no profile "home"', "groat: hint: groat list"])
+        again = pickle.loads(pickle.dumps(e))
+        self.assertEqual((type(again), str(again), again.code), (type(e), str(e), e.code))
+
+    def test_listings(self) -> None:
+        self.assertEqual([p["profile"] for p in groat.profiles()], ["work"])
+        self.assertEqual(groat.status("work")["profiles"][0]["profile"], "work")
+        self.assertIs(groat.ready("work"), True)
+        self.assertIs(groat.ready("home"), False)
