@@ -85,10 +85,10 @@ func errUnknownTool(name string) *report.Failure {
 
 // otherTools are commands for programs that ask groat and are set up by hand, or by another name.
 var otherTools = map[string]string{
-	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help",
-	"pip": "groat helper keyring --help",
-	"uv":  "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
-	"rasterio": "groat setup gdal", "qgis": "groat setup gdal", "rclone": "groat helper --help",
+	"keyring": "groat helper keyring --help",
+	"pip":     "groat helper keyring --help",
+	"uv":      "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
+	"rasterio": "groat setup gdal", "qgis": "groat setup gdal",
 }
 
 func errNoGroat() *report.Failure {
@@ -165,9 +165,12 @@ func failSetup(err error, typed string) error {
 	case setup.NotInstalled:
 		f.Message, f.Hint = visible.Name(e.Tool)+" is not on PATH, so it is not set up", "groat setup"
 	case setup.TooOld:
-		f.Message = fmt.Sprintf("%s sends a header to some addresses only since GDAL 3.10, and is another (%s): "+
-			"nothing was changed", e.Tool, clean(e.Err.Error()))
-		f.Hint = "groat helper gdal --help"
+		since := "sends a header to some addresses only since GDAL 3.10"
+		if e.Tool == "cargo" {
+			since = "has credential providers since 1.74"
+		}
+		f.Message = fmt.Sprintf("%s %s, and is another (%s): nothing was changed", e.Tool, since, clean(e.Err.Error()))
+		f.Hint = "groat helper " + e.Tool + " --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
@@ -175,6 +178,13 @@ func failSetup(err error, typed string) error {
 	case setup.NoContext:
 		f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
 		f.Hint = "kubectl config view"
+	case setup.NoEntry:
+		f.Message = "no registry of cargo's own file has its index at an API of profile " + nameOf(e.Profile)
+		f.Hint = "groat helper cargo --help"
+		if e.Tool == "rclone" {
+			f.Message = "no WebDAV remote of rclone's is at an API of profile " + nameOf(e.Profile)
+			f.Hint = "rclone config create data webdav url=" + visible.Word(e.API) + " vendor=other"
+		}
 	case setup.NoFile:
 		url := visible.Word(e.API + "/")
 		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
@@ -182,6 +192,9 @@ func failSetup(err error, typed string) error {
 	case setup.NoSettings:
 		f.Message = e.Tool + " reads no file of settings here (GOENV is off), so there is nothing to write"
 		f.Hint = "go env GOENV"
+		if e.Tool == "rclone" {
+			f.Message, f.Hint = "rclone does not say where its configuration is", "rclone config file"
+		}
 	case setup.NoIDToken:
 		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
 		f.Message = "only kubectl can be given the ID token, and not " + e.Tool

@@ -63,7 +63,7 @@ var parts = []part{
 			"running groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
 		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
 			programs...),
-		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd"},
+		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd", "protocol/python"},
 		command:      []string{"packaging/packages/prove.sh"},
 		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
 		result:       passed,

@@ -152,10 +152,9 @@ def build_sdist(sdist_directory, config_settings=None):
 
 
 if __name__ == "__main__":
+    _, out, release = sys.argv
     try:
-        _, out, release = sys.argv
-        number = pep440(release)
+        for build in wheel, sdist:
+            build(out, pep440(release))
     except ValueError as e:
         sys.exit(f"backend.py: error: {e}\nbackend.py: hint: make packages VERSION=1.2.3")
-    for build in wheel, sdist:
-        print(build(out, number))
