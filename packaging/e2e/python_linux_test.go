@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -54,6 +55,21 @@ func (u *pythonUser) unittest(names ...string) {
 	r := u.run("", debianPython, append([]string{"-I", "-B", "-W", "error", tests}, names...)...)
 	if r.code != 0 {
 		u.t.Errorf("%q ended with %d:\n%s%s", names, r.code, r.stdout, r.stderr)
+	}
+}
+
+// The module is typed, also as the oldest Python that the module is for reads them.
+func TestPythonTypes(t *testing.T) {
+	t.Parallel()
+	tier.Needs(t, "mypy")
+	cache := t.TempDir()
+	for _, version := range []string{"3.9", "3.11"} {
+		c := exec.CommandContext(t.Context(), "mypy", "--strict", "--no-error-summary", "--cache-dir", cache,
+			"--python-version", version, "groat")
+		c.Dir = "../../protocol/python"
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("as Python %s: %v\n%s", version, err, out)
+		}
 	}
 }
 
