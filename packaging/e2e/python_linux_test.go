@@ -54,5 +54,5 @@ func (u *pythonUser) unittest(names ...string) {
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
-	u.unittest("test_daemon")
+	u.unittest("test_daemon", "test_login")
 }
