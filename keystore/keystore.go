@@ -173,6 +173,12 @@ type Status struct {
 	Message string
 }
 
+// VariableError is an [ErrConflict]: GROAT_KEYSTORE says what cannot be.
+type VariableError struct{ Said string }
+
+func (e *VariableError) Error() string { return ErrConflict.Error() + ": " + e.Said }
+func (e *VariableError) Unwrap() error { return ErrConflict }
+
 // LeftBehind is an [ErrConflict]: another keystore was chosen while this one holds a credential.
 type LeftBehind struct {
 	Profile, In string

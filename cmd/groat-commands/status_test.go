@@ -63,8 +63,7 @@ func everyState() *statusJSON {
 			}),
 			held("renewing", func(p *protocol.ProfileStatus) {
 				p.Blocked, p.Message = protocol.Temporary, "login.example.org is not available (HTTP 503)"
-				p.RetryIn, p.RenewIn, p.Hint = 30, 0, "groat status renewing, or where only a proxy leads out: groat "+
-					"network set proxy http://HOST:PORT"
+				p.RetryIn, p.RenewIn, p.Hint = 30, 0, "groat network"
 			}),
 			none("a-name-of-the-greatest-length-that-the-configuration-takes-64-ch", "temporary",
 				"auth.example.com is not available (HTTP 503)",

@@ -197,13 +197,8 @@ func notes(p protocol.ProfileStatus, soon bool) (all []note) {
 
 // otherThanStatus is a hint without the command whose answer it stands in.
 func otherThanStatus(hint, profile string) string {
-	for _, this := range []string{"groat status " + profile, "groat status"} {
-		if hint == this {
-			return ""
-		}
-		if rest, ok := strings.CutPrefix(hint, this+", or "); ok {
-			return rest
-		}
+	if hint == "groat status" || hint == "groat status "+profile {
+		return ""
 	}
 	return hint
 }

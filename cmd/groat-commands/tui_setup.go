@@ -97,7 +97,7 @@ func errNoGroat() *report.Failure {
 }
 
 func errNoHome() *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Hint: "export HOME=/home/you",
+	return &report.Failure{Code: report.ExitConfig, Hint: `eval "HOME=~$(id -un)" && export HOME`,
 		Message: "there is no home directory, so there is no configuration to write"}
 }
 
@@ -233,7 +233,7 @@ func failSetup(err error, typed string) error {
 		f.Message, f.Hint = name+" was changed meanwhile, so groat did not write it; try again", typed
 	case setup.NotWritten:
 		f.Message = "cannot write " + name + ": " + e.Err.Error()
-		f.Hint = "ls -ld " + visible.Word(filepath.Dir(e.Path))
+		f.Hint = ownpath.DirHint(filepath.Dir(e.Path))
 	case setup.NoLink:
 		f.Message = "no directory of PATH is yours to make " + e.Tool + " in, which is to be another name of groat"
 		f.Hint = "sudo ln -s " + visible.Word(e.Program) + " " + visible.Word("/usr/local/bin/"+e.Tool)

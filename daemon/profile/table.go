@@ -267,7 +267,7 @@ func (t *Table) checkSave(p *Profile) error {
 	case was == p:
 		return nil
 	case p.Ephemeral && was != nil && !was.Ephemeral:
-		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
+		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login " + another(was.Name) + " --ephemeral",
 			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)",
 				was.Name)}
 	case p.Ephemeral:
@@ -279,6 +279,9 @@ func (t *Table) checkSave(p *Profile) error {
 	}
 	return t.Config.Savable(p.Profile)
 }
+
+// another is a name beside a profile's.
+func another(name string) string { return name[:min(len(name), 56)] + "-2" }
 
 // Save makes p the profile of its name: it writes the file, unless p is ephemeral, and takes it over. saved is false
 // where p was that profile already; replaced reports whether there was another one. If there is an error, the file is

@@ -47,7 +47,7 @@ func Page[T any](all *profile.Set, after string, describe func(name string) T) (
 		switch {
 		case text.Len()-before > pageBytes:
 			return nil, "", protocol.NewError(protocol.Config,
-				fmt.Sprintf("profile %q is too long for a listing", name), "shorten it in the configuration")
+				fmt.Sprintf("profile %q is too long for a listing", name), "groat profile show "+name)
 		case text.Len() > pageBytes:
 			return closed(text.Bytes()[:before]), last, nil
 		}

@@ -149,7 +149,11 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrConflict):
-		return protocol.NewError(protocol.Config, err.Error(), "groat keystore"), true
+		hint := "groat keystore"
+		if _, ok := errors.AsType[*keystore.VariableError](err); ok {
+			hint = "env -u GROAT_KEYSTORE groat restart"
+		}
+		return protocol.NewError(protocol.Config, err.Error(), hint), true
 	case errors.Is(err, keystore.ErrUndecidedLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrUndecided):
@@ -270,10 +274,7 @@ func addNetwork(e *protocol.Error, cause *grant.Error, c Context) {
 	case grant.ProxyFailed:
 		e.Data.Hint = "groat network"
 	case grant.Unreachable:
-		look := "groat network"
-		if c.Configured { // not so after a first login that failed
-			look = "groat status " + c.Profile
-		}
-		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
+		e.Message += "; where only a proxy leads out, groat network set proxy names it"
+		e.Data.Hint = "groat network"
 	}
 }

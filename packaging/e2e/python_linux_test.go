@@ -77,7 +77,7 @@ func TestPythonTypes(t *testing.T) {
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
-	u.unittest("test_daemon")
+	u.unittest("test_daemon", "test_login")
 }
 
 // Each HTTP library sends the token to the API that the profile lists, once more after a 401, and nowhere else.

@@ -42,6 +42,7 @@ __all__ = [
     "Locked",
     "LoginRequired",
     "ProtocolError",
+    "SignIn",
     "Temporary",
     "Token",
     "UnknownProfile",
@@ -61,6 +62,10 @@ __all__ = [
     "get_session",
     "google_credentials",
     "header",
+    "load_ipython_extension",
+    "login",
+    "login_finish",
+    "login_start",
     "planet_auth",
     "profiles",
     "ready",
@@ -70,6 +75,7 @@ __all__ = [
     "status",
     "storage_options",
     "token",
+    "whoami",
 ]
 
 # 1. Errors.
@@ -2143,3 +2149,496 @@ def earthscope(
 
 
 # 7. Signing in, and notebooks.
+
+# The parameters of PROTOCOL.md, "login", but for those that login sets by itself.
+_LOGIN = frozenset(
+    "provider issuer token_url auth_server authorization_endpoint device_endpoint par_endpoint "
+    "revocation_endpoint userinfo_endpoint par grant no_browser client_auth basic username client_id backend "
+    "key certificate key_alg key_id assertion_audience assertion_file redirect subject header prefix "
+    "new_client secret replace ephemeral scope audience resource_indicator wider_scope strict_scope set "
+    "resources trust".split()
+)
+_SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
+_LISTS = frozenset(("resources", "trust"))
+_FLAGS = {"resources": "api"}  # what groat login calls them, where it is not the same
+# How long a person may take (groatd gives a sign-in up sooner), and groatd for a step of its own.
+_PERSON_TIME, _STEP_TIME = 36 * 60.0, 75.0
+
+
+class SignIn:
+    """What a sign-in came to. str() is the sentence for people; a notebook shows nothing, since login has shown it.
+
+    The attributes are those of the result in PROTOCOL.md, "login": profile, outcome, grant, issuer, client_id, created,
+    keystore, expires_at; result has all of them.
+    """
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        self.result = result
+        self.profile, self.outcome, self.grant, self.issuer, self.client_id, self.keystore = (
+            _line(str(result.get(name, "")))
+            for name in ("profile", "outcome", "grant", "issuer", "client_id", "keystore")
+        )
+        self.created: bool = bool(result.get("created"))
+        self.expires_at: int | None = result.get("expires_at")
+
+    def __str__(self) -> str:
+        already = "already " if self.outcome == "already_signed_in" else ""
+        text = f"{already}signed in: profile {self.profile} at {self.issuer}"
+        left = self.result.get("expires_in")
+        if isinstance(left, int) and left > 0:
+            text += f"; access token good for {_duration(left)}"
+        if self.created:
+            text += f"\ncreated: App Credentials {self.client_id}, which exist at the provider from now on"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<groat.SignIn of profile {self.profile!r}, outcome={self.outcome!r}>"
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+def login(profile: str, *, paste: bool = False, **parameters: Any) -> SignIn:
+    """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
+
+    parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
+    client_id, issuer, grant, scope, and so on; resources is --api. A profile that exists needs none. What to open, and
+    the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
+    asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
+
+    paste   asks for the address that the browser ended at, where that is on another machine
+
+    A call that is interrupted gives the sign-in up.
+    """
+    return _SigningIn(profile, parameters, paste).finish()
+
+
+def login_start(profile: str, *, paste: bool = False, **parameters: Any) -> None:
+    """Begins what login does, and returns once there is something to open; login_finish, in another cell, waits for the
+    end. The sign-in is given up where it is begun anew, or where the process ends."""
+    earlier = _begun.pop(profile, None)
+    if earlier is not None:
+        earlier.give_up()
+    begun = _SigningIn(profile, parameters, paste)
+    begun.until_shown()
+    _begun[profile] = begun
+
+
+def login_finish(profile: str | None = None) -> SignIn:
+    """Waits until a sign-in that login_start began has come to its end; profile is needed where there are several."""
+    mine = [name for name, begun in _begun.items() if begun.pid == os.getpid()]
+    if profile is None and len(mine) == 1:
+        profile = mine[0]
+    if profile is None or profile not in mine:
+        raise UsageError("login_start has not begun this sign-in in this process", "groat login " + (profile or ""))
+    return _begun.pop(profile).finish()
+
+
+def whoami(profile: str | None = None) -> dict[str, Any]:
+    """Returns what the provider says of the person behind a profile: strings, numbers and booleans by their names."""
+    claims: dict[str, Any] = request("whoami", {"profile": profile} if profile else None, timeout=60)["claims"]
+    return claims
+
+
+class _GivenUp(KeyboardInterrupt):
+    """An interrupt that ended a sign-in."""
+
+    def _render_traceback_(self) -> list[str]:
+        return ["KeyboardInterrupt: the sign-in was given up"]
+
+
+class _SigningIn:
+    """One sign-in, on a connection of its own: groatd gives it up when that ends."""
+
+    def __init__(self, profile: str, parameters: dict[str, Any], paste: bool) -> None:
+        import shlex
+
+        self.command = "groat login " + shlex.quote(profile)
+        params: dict[str, Any] = {"profile": profile}
+        for name, value in parameters.items():
+            self._check(name, value)
+            if value is None or value is False:
+                continue
+            if name in ("key", "certificate", "assertion_file"):
+                value = os.path.abspath(os.path.expanduser(value))
+            elif name in _LISTS:
+                value = [value] if isinstance(value, str) else list(value)
+            params[name] = value
+            self.command += _flag(name, value)
+        if _somebody():
+            params["confirm"] = True
+        self.pid, self.paste, self.page = os.getpid(), paste, _Page()
+        self.patience, self.received = _STEP_TIME, b""
+        self.pasting: dict[str, Any] | None = None  # the prompt that wants the browser's address
+        self.again = False  # whether what was pasted may have been something else
+        self.result: SignIn | None = None
+        self.connection = _current()._connect()
+        try:
+            self._send("login", params)
+            self.id = self.connection._id
+        except BaseException:
+            self.give_up()
+            raise
+
+    @staticmethod
+    def _check(name: str, value: Any) -> None:
+        if name in ("password", "client_secret", "api_key", "token", "passphrase") or name == "secret" and (
+            value is not True and value is not False
+        ):
+            raise UsageError("a secret does not belong in a cell, which is saved: leave it out, and it is asked for")
+        if name not in _LOGIN:
+            raise TypeError(f"login() got an unexpected keyword argument {name!r}")
+
+    def finish(self) -> SignIn:
+        """Goes on until the end."""
+        while self.result is None:
+            self._step()
+        return self.result
+
+    def until_shown(self) -> None:
+        """Goes on until a person has something to open, or until the end."""
+        while self.result is None and not self.page.asks:
+            self._step()
+
+    def give_up(self) -> None:
+        """Ends the sign-in, and returns once groatd has ended it too: then another one of the profile can begin."""
+        sock = self.connection.sock
+        try:
+            if self.pid == os.getpid():  # else it is the parent's
+                sock.shutdown(socket.SHUT_WR)
+                sock.settimeout(2)
+                while sock.recv(16384):
+                    pass
+        except OSError:
+            pass  # it has ended already
+        finally:
+            self.connection.close()
+            if self.result is None:
+                self.page.end("")
+
+    def _step(self) -> None:
+        """Takes one message of groatd's."""
+        try:
+            if self.again and self.pasting is not None and self._waits():
+                self.again = False
+                self._answer(self.pasting, self._ask_for_address())
+            message = self._read()
+            if message.get("method") == "prompt" and isinstance(message.get("params"), dict):
+                self._prompted(message["params"])
+            elif "method" not in message and message.get("id") == self.id:
+                self._ended(message)
+        except ValueError as e:
+            self.give_up()
+            if isinstance(e, Error):
+                raise
+            raise ProtocolError("groatd's answer cannot be read", "groat restart") from None
+        except OSError as e:
+            self.give_up()
+            raise _broken(e) from None
+        except KeyboardInterrupt:
+            self.give_up()
+            raise _GivenUp from None
+        except BaseException:
+            self.give_up()
+            raise
+
+    def _read(self) -> dict[str, Any]:
+        end = time.monotonic() + self.patience
+        while True:
+            line, newline, rest = self.received.partition(b"\n")
+            if newline:
+                self.received = rest
+                return _parse(line)
+            if len(line) > _LONGEST_LINE:
+                raise ValueError("a line without end")
+            self.connection.sock.settimeout(max(end - time.monotonic(), 0.001))
+            chunk = self.connection.sock.recv(16384)
+            if not chunk:
+                raise _Closed("groatd ended the connection, and the sign-in with it", "groat status")
+            self.received += chunk
+
+    def _waits(self) -> bool:
+        """Whether groatd says nothing more for a second, so that it waits for a person."""
+        import select
+
+        return b"\n" not in self.received and not select.select([self.connection.sock], [], [], 1)[0]
+
+    def _send(self, method: str, params: dict[str, Any]) -> None:
+        self.connection.sock.settimeout(_ANSWER_TIME)
+        self.connection.sock.sendall(self.connection.ask(method, params))
+
+    def _ended(self, message: dict[str, Any]) -> None:
+        error, result = message.get("error"), message.get("result")
+        if isinstance(error, dict):
+            raise _refusal(error)
+        if not isinstance(result, dict):
+            raise ValueError("it has neither a result nor an error")
+        self.result = SignIn(result)
+        self.connection.close()
+        self.page.end(str(self.result))
+
+    def _prompted(self, prompt: dict[str, Any]) -> None:
+        kind, text = prompt.get("kind"), _line(str(prompt.get("text", "")))
+        if kind == "notice":
+            self.page.notice(text)
+            self.again = self.pasting is not None
+        elif kind == "secret":
+            self.patience = _STEP_TIME
+            self._answer(prompt, self._ask_for_secret(text, bool(prompt.get("optional"))))
+        elif kind == "confirm":
+            self.patience = _STEP_TIME
+            self._answer(prompt, "yes" if self._ask(text) else "no")
+        elif kind in ("device", "browser"):
+            self.patience = _PERSON_TIME
+            self.page.ask(prompt)
+            if kind == "browser" and self.paste:
+                self.pasting = prompt
+                self._answer(prompt, self._ask_for_address())
+
+    def _answer(self, prompt: dict[str, Any], value: str) -> None:
+        if value or prompt.get("kind") != "browser":
+            answer = {"login_id": prompt.get("login_id"), "question": prompt.get("question"), "value": value}
+            self._send("login_input", answer)
+
+    def _ask_for_secret(self, what: str, optional: bool) -> str:
+        typed = self._hidden(what)
+        if not typed and not optional:
+            raise LoginRequired("nothing was typed, and the sign-in was given up", self.command)
+        if typed != typed.strip() or not typed.isprintable():
+            raise LoginRequired("what was typed has a blank or a line break at an end: it was not sent", self.command)
+        return typed
+
+    def _ask_for_address(self) -> str:
+        return self._hidden("The address that the browser ended at, or the code in it").strip()
+
+    def _hidden(self, what: str) -> str:
+        import getpass
+        import warnings
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
+                return getpass.getpass(what + ": ")
+        except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
+            raise LoginRequired(f"nobody can be asked here: {what}", self.command) from None
+
+    def _ask(self, question: str) -> bool:
+        try:
+            return input(question + " [y/N] ").strip().lower() in ("y", "yes")
+        except (NotImplementedError, EOFError):
+            return False
+
+
+_begun: dict[str, _SigningIn] = {}
+
+
+def _flag(name: str, value: Any) -> str:
+    """A parameter of login as groat login has it on its command line."""
+    import shlex
+
+    flag = " --" + _FLAGS.get(name, name).replace("_", "-")
+    if value is True:
+        return "" if name == "secret" else flag
+    if name == "set":
+        value = [f"{key}={word}" for key, word in value.items()]
+    return "".join(f"{flag} {shlex.quote(str(word))}" for word in (value if isinstance(value, list) else [value]))
+
+
+def _notebook() -> Any:
+    """The shell of IPython that runs in a kernel, or None."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if getattr(shell, "kernel", None) is not None else None
+
+
+def _somebody() -> bool:
+    """Whether a person can be asked: by the page of a notebook, or at a terminal."""
+    shell = _notebook()
+    if shell is not None:
+        return bool(getattr(shell.kernel, "_allow_stdin", True))
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+class _Page:
+    """Where a person sees what a sign-in says: an output of the cell that changes, or stderr."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.asks: dict[str, Any] | None = None  # the prompt with what is to be opened
+        self.id = ""
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+        self._show(text)
+
+    def ask(self, prompt: dict[str, Any]) -> None:
+        self.asks = prompt
+        self._show(_prompt_text(prompt))
+
+    def end(self, sentence: str) -> None:
+        """Takes away what was to be opened. Without a sentence the sign-in was given up."""
+        self.asks = None
+        if sentence:
+            self.notices.append(sentence)
+        if sentence or self.id:
+            self._show(sentence)
+
+    def _show(self, news: str) -> None:
+        if _notebook() is None:
+            print(news, file=sys.stderr, flush=True)
+            return
+        from html import escape
+        from importlib import import_module
+
+        text = "\n".join(self.notices + ([_prompt_text(self.asks)] if self.asks else []))
+        html = "".join(f"<div>{escape(notice)}</div>" for notice in self.notices).replace("\n", "<br>")
+        if self.asks:
+            html += _prompt_html(self.asks)
+        update, self.id = bool(self.id), self.id or os.urandom(8).hex()
+        display = import_module("IPython.display").display
+        display({"text/plain": text, "text/html": html}, raw=True, display_id=self.id, update=update)
+
+
+def _prompt_text(prompt: dict[str, Any]) -> str:
+    lines = [_line(str(prompt.get("text", ""))), "", "  " + _line(str(prompt.get("url", "")))]
+    if prompt.get("code"):
+        lines += ["", "  code: " + _line(str(prompt["code"]))]
+    return "\n".join(lines) + "\n"
+
+
+def _prompt_html(prompt: dict[str, Any]) -> str:
+    from html import escape
+
+    url, code, left = _line(str(prompt.get("url", ""))), _line(str(prompt.get("code") or "")), prompt.get("expires_in")
+    html = f"<div>{escape(_line(str(prompt.get('text', ''))))}</div>"
+    if url.startswith(("https://", "http://")):
+        html += f'<p><a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(url)}</a></p>'
+    else:
+        html += f"<p>{escape(url)}</p>"
+    if code:
+        html += f'<p>code: <code style="font-size: 150%">{escape(code)}</code></p>'
+    html += _qr_svg(str(prompt.get("qr") or ""))
+    if isinstance(left, int) and left > 0:
+        html += f"<div>the code is good for {_duration(left)}; this waits for you</div>"
+    return html
+
+
+def _qr_svg(drawing: str) -> str:
+    """groatd's QR code, which it draws in blocks for a terminal, as a picture with square modules; else ""."""
+    lines = drawing.splitlines()
+    if not lines or drawing.strip(" \n█▀▄") or len(set(map(len, lines))) > 1:
+        return ""
+    import re
+
+    # Each character is two modules above one another; a block is a light one.
+    rows = ["".join("." if c in light else "#" for c in line) for line in lines for light in ("█▀", "█▄")]
+    runs = [(y, run.start(), len(run[0])) for y, row in enumerate(rows) for run in re.finditer("#+", row)]
+    dark = "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in runs)
+    width, height = len(lines[0]), len(rows)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{4 * width}" '
+        f'height="{4 * height}" shape-rendering="crispEdges">'
+        f'<path fill="#fff" d="M0 0h{width}v{height}h-{width}z"/><path d="{dark}"/></svg>'
+    )
+
+
+def _duration(seconds: int) -> str:
+    """A duration as groat says it: 13m58s, 4h10m, 6d2h."""
+    if seconds < 3600:
+        minutes, seconds = divmod(max(seconds, 0), 60)
+        return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600}h{seconds // 60 % 60}m"
+    return f"{seconds // 86400}d{seconds // 3600 % 24}h"
+
+
+class _Status:
+    """The states of profiles as a table, for people."""
+
+    columns = ("profile", "state", "token", "account", "what to do")
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        self.rows = [self._row(p) for p in result.get("profiles", [])]
+
+    @staticmethod
+    def _row(p: dict[str, Any]) -> list[str]:
+        state = p.get("blocked") or p.get("state") or ""
+        if state == "temporary" and p.get("state") == "fresh":
+            state = "fresh"  # the token that is held is served meanwhile
+        if p.get("broken"):
+            state = "config"
+        words = {"config": "configuration error", "internal": "internal error", "temporary": "temporary failure"}
+        token = ["does not expire"] if p.get("static") else []
+        if p.get("expires_in", 0) > 0:
+            token.append("good for " + _duration(p["expires_in"]))
+        elif p.get("expires_at"):
+            token.append("has expired")
+        for name, text in (("renew_in", "renewal in "), ("retry_in", "retry in ")):
+            if p.get(name, 0) > 0:
+                token.append(text + _duration(p[name]))
+        account = " at ".join(x for x in (p.get("account"), str(p.get("issuer", "")).replace("https://", "")) if x)
+        trouble = "; ".join(x for x in (p.get("message"), p.get("hint")) if x)
+        row = [p.get("profile", ""), words.get(state, state.replace("_", " ")), ", ".join(token), account, trouble]
+        return [_line(str(cell)) for cell in row]
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "no profiles yet\nnext: groat login"
+        table = [list(self.columns), *self.rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
+        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if not self.rows:
+            return f"<pre>{escape(repr(self))}</pre>"
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Makes %groat of "%load_ext groat": %groat status, and %groat login work with the flags of groat login."""
+    shell.register_magic_function(_magic, "line", "groat")
+
+
+def _magic(line: str) -> Any:
+    """%groat status [PROFILE] shows a table; %groat login PROFILE [flags] signs in."""
+    import shlex
+
+    command, *words = shlex.split(line) or ["status"]
+    if command == "status" and len(words) < 2 and not any(word.startswith("-") for word in words):
+        return _Status(status(*words))
+    if command == "login" and words and not words[0].startswith("-"):
+        return login(words[0], **_parameters(words[1:]))
+    raise UsageError("%groat knows status and login; other commands of groat are for a terminal", "%groat status")
+
+
+def _parameters(words: list[str]) -> dict[str, Any]:
+    """The flags of groat login as parameters of login."""
+    names = {flag: name for name, flag in _FLAGS.items()}
+    found: dict[str, Any] = {}
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        name = flag[2:].replace("-", "_")
+        name = names.get(name, name)
+        if not flag.startswith("--") or name not in _LOGIN or name == "secret":
+            raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
+        if name in _SWITCHES:
+            found[name] = True
+            continue
+        if not equals:
+            value = next(rest, "")
+        if name == "set":
+            key, _, value = value.partition("=")
+            found.setdefault(name, {})[key] = value
+        elif name in _LISTS:
+            found.setdefault(name, []).append(value)
+        else:
+            found[name] = value
+    return found
