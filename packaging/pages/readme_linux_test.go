@@ -160,12 +160,7 @@ func TestReadmePython(t *testing.T) {
 	s.spatiafi.SetTokenLifetime(tokenLife)
 	m := newMachine(t, newNetwork(t, s.hosts()), "DBUS_SESSION_BUS_ADDRESS="+parts.StartSecretService(t).Address)
 	m.work = m.dir
-	programs := parts.Binaries(t)
-	for i, v := range m.env {
-		if path, ok := strings.CutPrefix(v, "PATH="); ok {
-			m.env[i] = "PATH=" + programs + ":" + path
-		}
-	}
+	m.usePrograms(parts.Binaries(t))
 	m.run(Block{Page: "README.md", Text: "groat login work --provider spatiafi --username you@example.com\n"})
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
