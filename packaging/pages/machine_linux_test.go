@@ -28,6 +28,9 @@ const (
 	another    = "another passphrase of seven words for tests"
 )
 
+// tutorialClient is a client of which App Credentials are in a file, as the provider's tutorial has it.
+const tutorialClient = "11111111-2222-4333-8444-555555555555"
+
 // answers are the questions that groat asks along the README.
 var answers = []answer{
 	{regexp.MustCompile(`(?m)^Provider, or [^\n]*: \z`), "spatiafi", false},
@@ -55,7 +58,9 @@ func newServers(t *testing.T) servers {
 		})
 	}
 	s := servers{
-		spatiafi: sandbox.New(sandbox.Options{URL: "https://auth.spatiafi.com", Users: you}),
+		spatiafi: sandbox.New(sandbox.Options{
+			URL: "https://auth.spatiafi.com", Users: you, Clients: []sandbox.Client{{ID: tutorialClient, Secret: password}},
+		}),
 		climate: sandbox.New(sandbox.Options{
 			URL: "https://auth.climateengine.com", Users: you,
 			Clients: []sandbox.Client{{ID: "11111111-2222-4333-8444-555555555555", Secret: password}},
