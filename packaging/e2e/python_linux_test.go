@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -32,9 +34,15 @@ func newPythonUser(t *testing.T, options ...string) *pythonUser {
 	u.vars = append(u.vars, "GROAT_TEST_API="+auth.URL(), "no_proxy=127.0.0.0/8")
 	u.start()
 	u.groat("", "keystore", "use", "sealed", "--key-file")
-	u.groat(u.secret, "login", "work", "--token-url", auth.URL()+"/token", "--client-id", labClient,
-		"--client-auth", "client_secret_basic", "--api", auth.URL(), "--secret-stdin")
+	u.signInFor("work", auth.URL())
 	return u
+}
+
+// signInFor makes a profile of the sandbox's that lists an API.
+func (u *pythonUser) signInFor(profile, api string) {
+	u.t.Helper()
+	u.groat(u.secret, "login", profile, "--token-url", u.auth.URL()+"/token", "--client-id", labClient,
+		"--client-auth", "client_secret_basic", "--api", api, "--secret-stdin")
 }
 
 // unittest runs tests of protocol/python/tests: modules, their classes, or single ones. Nothing may be warned of.
@@ -50,9 +58,39 @@ func (u *pythonUser) unittest(names ...string) {
 	}
 }
 
+// The module is typed, also as the oldest Python that the module is for reads them.
+func TestPythonTypes(t *testing.T) {
+	t.Parallel()
+	tier.Needs(t, "mypy")
+	cache := t.TempDir()
+	for _, version := range []string{"3.9", "3.11"} {
+		c := exec.CommandContext(t.Context(), "mypy", "--strict", "--no-error-summary", "--cache-dir", cache,
+			"--python-version", version, "groat")
+		c.Dir = "../../protocol/python"
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("as Python %s: %v\n%s", version, err, out)
+		}
+	}
+}
+
 // The module gets tokens, replaces one that an API refuses, and says what is wrong.
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
 	u.unittest("test_daemon", "test_login")
+}
+
+// Each HTTP library sends the token to the API that the profile lists, once more after a 401, and nowhere else.
+func TestPythonAuth(t *testing.T) {
+	t.Parallel()
+	u := newPythonUser(t)
+	api := fmt.Sprintf("http://127.0.%d.%d:8000", 100+os.Getpid()%100, loopbacks.Add(1))
+	u.vars = append(u.vars, "GROAT_TEST_API="+api)
+	u.signInFor("work", api)
+	for i := range 24 { // groatd replaces a token once a minute: each test that has one refused has its own profile
+		u.signInFor(fmt.Sprint("p", i), api)
+	}
+	u.groat("dummy", "login", "key", "--provider", "climateengine-key", "--header", "X-Key", "--api", api,
+		"--secret-stdin")
+	u.unittest("test_auth")
 }

@@ -24,15 +24,16 @@ import json
 import os
 import socket
 import sys
-import threading
 import time
+from _thread import allocate_lock  # threading's, without its import, which takes a fifth of all
 
 TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from typing import Any, NoReturn
 
 __all__ = [
+    "Auth",
     "ConfigError",
     "Denied",
     "Error",
@@ -52,6 +53,7 @@ __all__ = [
     "async_reject",
     "async_request",
     "async_token",
+    "auth",
     "get",
     "header",
     "load_ipython_extension",
@@ -538,11 +540,15 @@ class _Route:
 # 3. The connection.
 
 _LONGEST_LINE = 65536
+_CHUNK = 16384
 _CONNECT_TIME, _ANSWER_TIME = 3.0, 10.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
-# Connections that are kept for the next call; more are open only while more threads ask at once.
-_MOST_IDLE = 4
+# Pauses before a request is repeated: a groatd that is ending may still take connections.
+_PAUSES = 0.05, 0.2
+# Connections that are kept for the next call; more are open only while more threads ask at once. So many calls of one
+# asyncio loop are under way at once; the others wait for their turn.
+_MOST_IDLE, _MOST_ASYNC = 4, 16
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -559,35 +565,47 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name + " is not JSON")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _parse(line: bytes) -> dict[str, Any]:
     """The object on a line, or a ValueError."""
+    text = line.decode("utf-8").strip(" \t\r\n")
     try:
-        value = _decode(line.decode("utf-8"))
+        value, end = _decode(text)
     except RecursionError:
         raise ValueError("objects in objects without end") from None
-    if not isinstance(value, dict):
-        raise ValueError("no object")
+    if end != len(text) or not isinstance(value, dict):
+        raise ValueError("it is not one object")
     return value
 
 
 class _Connection:
     """One connection to groatd, for one call after the other. It is not thread-safe.
 
-    After an exception that is no answer of groatd's it can only be closed: half a request may have been sent, or half
-    an answer read.
+    As a context manager it is lent for one call: then it waits for the next one, or is closed where half a request may
+    have been sent or half an answer read, as after an interrupt.
     """
 
     def __init__(self, sock: socket.socket, place_id: str) -> None:
         self.sock = sock
+        self.client: _Client | None = None  # to whom it is given back
         self._place = f'"place":"{place_id}",' if place_id else ""
         self._id = 0
         self._received = b""
 
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, kind: object, e: BaseException | None, trace: object) -> None:
+        answered = e is None or isinstance(e, Error) and e.code is not None and e.code != _NO_JSON
+        if not (answered and self.client is not None and self.client.keep(self)):
+            self.close()
+
     def close(self) -> None:
+        if self.client is not None:
+            self.client.open.discard(self)
         self.sock.close()
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
@@ -595,10 +613,11 @@ class _Connection:
         line = self.ask(method, params)
         sock, end = self.sock, time.monotonic() + timeout
         try:
-            sock.settimeout(timeout)
+            if sock.gettimeout() != timeout:
+                sock.settimeout(timeout)
             sock.sendall(line)
             while True:
-                result = self.hear(sock.recv(16384))
+                result = self.hear(sock.recv(_CHUNK))
                 if result is not None:
                     return result
                 left = end - time.monotonic()
@@ -608,11 +627,33 @@ class _Connection:
         except OSError as e:
             raise _broken(e) from None
 
+    async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
+        """Is call for a coroutine of asyncio."""
+        import asyncio
+
+        line = self.ask(method, params)
+        sock, loop = self.sock, asyncio.get_running_loop()
+        sock.setblocking(False)
+
+        async def converse() -> dict[str, Any]:
+            await loop.sock_sendall(sock, line)
+            while True:
+                result = self.hear(await loop.sock_recv(sock, _CHUNK))
+                if result is not None:
+                    return result
+
+        try:
+            return await asyncio.wait_for(converse(), timeout)
+        except asyncio.TimeoutError:
+            raise _broken(socket.timeout()) from None
+        except OSError as e:
+            raise _broken(e) from None
+
     def ask(self, method: str, params: Mapping[str, Any] | None) -> bytes:
         """The line of a request, whose answer is what hear then takes."""
         self._id += 1
-        body = '"params":' + _encode(params) + "," if params else ""
-        text = f'{{"jsonrpc":"2.0","method":{_encode(method)},{self._place}{body}"id":{self._id}}}\n'
+        body = ",".join([f"{_encode(name)}:{_encode(value)}" for name, value in params.items()]) if params else ""
+        text = f'{{"jsonrpc":"2.0","id":{self._id},{self._place}"method":{_encode(method)},"params":{{{body}}}}}\n'
         line = text.encode("ascii")
         if len(line) > _LONGEST_LINE:
             raise UsageError("the request is longer than 64 KiB, and was not sent")
@@ -710,74 +751,95 @@ def _server_uid(sock: socket.socket) -> int:
 class _Client:
     """The connections of one environment. It is thread-safe: each connection is one call's while it is used."""
 
-    def __init__(self, env: tuple[str | None, ...]) -> None:
+    def __init__(self, env: tuple[Any, ...]) -> None:
         self.env = env
-        self.lock = threading.Lock()
-        self.starting = threading.Lock()
-        self.idle: list[_Connection] = []
+        self.idle: list[_Connection] = []  # to append and to pop is atomic
+        self.open: set[_Connection] = set()
+        self._starting = allocate_lock()
+        self._gates: Any = None  # a semaphore for each asyncio loop
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
         repeatable = method in _REPEATABLE
-        connection = self._take() if repeatable else None
-        for pause in (0.0, 0.05, 0.2, -1.0):
-            fresh = connection is None
+        connection = self._idle_one() if repeatable else None
+        if connection is not None:
             try:
-                connection = connection or self._connect()
-                return self._use(connection, method, params, timeout)
+                with connection:
+                    return connection.call(method, params, timeout)
             except _Closed:
-                if not repeatable or pause < 0:
-                    raise
-            self.close()  # what is idle was of the groatd that has ended
-            connection = None
-            if fresh:  # one that is ending may still take connections
+                self.close()  # what is idle is of the groatd that has ended
+        for pause in _PAUSES if repeatable else ():
+            try:
+                with self._connect() as connection:
+                    return connection.call(method, params, timeout)
+            except _Closed:
                 time.sleep(pause)
-        raise AssertionError("unreachable")
+        with self._connect() as connection:
+            return connection.call(method, params, timeout)
 
-    def _use(
-        self, connection: _Connection, method: str, params: Mapping[str, Any] | None, timeout: float
-    ) -> dict[str, Any]:
-        whole = False
+    async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
+        """Is call for a coroutine of asyncio. Threads are used only to connect, and to start groatd."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        async with self._gate(loop):
+            repeatable = method in _REPEATABLE
+            connection = self._idle_one() if repeatable else None
+            if connection is not None:
+                try:
+                    with connection:
+                        return await connection.async_call(method, params, timeout)
+                except _Closed:
+                    self.close()
+            for pause in _PAUSES if repeatable else ():
+                try:
+                    with await loop.run_in_executor(None, self._connect) as connection:
+                        return await connection.async_call(method, params, timeout)
+                except _Closed:
+                    await asyncio.sleep(pause)
+            with await loop.run_in_executor(None, self._connect) as connection:
+                return await connection.async_call(method, params, timeout)
+
+    def _gate(self, loop: Any) -> Any:
+        import asyncio
+        import weakref
+
+        if self._gates is None:
+            self._gates = weakref.WeakKeyDictionary()
+        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST_ASYNC))
+
+    def _idle_one(self) -> _Connection | None:
         try:
-            result = connection.call(method, params, timeout)
-            whole = True
-            return result
-        except Error as e:
-            whole = e.code is not None and e.code != _NO_JSON
-            raise
-        finally:  # also where the call was interrupted
-            self._give_back(connection, whole)
+            return self.idle.pop()
+        except IndexError:
+            return None
 
-    def _take(self) -> _Connection | None:
-        with self.lock:
-            return self.idle.pop() if self.idle else None
-
-    def _give_back(self, connection: _Connection, whole: bool) -> None:
-        if whole:
-            with self.lock:
-                if len(self.idle) < _MOST_IDLE and _client is self:
-                    self.idle.append(connection)
-                    return
-        connection.close()
+    def keep(self, connection: _Connection) -> bool:
+        """Keeps a connection for the next call, if there are not enough and the environment is still this one."""
+        if len(self.idle) >= _MOST_IDLE or _client is not self:
+            return False
+        self.idle.append(connection)
+        return True
 
     def close(self) -> None:
-        with self.lock:
-            idle, self.idle = self.idle, []
-        for connection in idle:
+        """Closes what no call uses."""
+        while (connection := self._idle_one()) is not None:
             connection.close()
 
     def _connect(self) -> _Connection:
         """A new connection, to a groatd that is started where none runs."""
-        route = _Route(dict(zip(_VARIABLES, self.env)))
+        route = _Route({name: value and os.fsdecode(value) for name, value in zip(_VARIABLES, self.env)})
         found = route.reach()
         if found is None:
-            with self.starting:
+            with self._starting:
                 found = route.reach()
                 if found is None:
                     _start(route)
                     found = route.reach()
         if found is None:
             raise Unreachable(f"groatd does not run at {route.own}", "groat status")
+        found.client = self
+        self.open.add(found)
         return found
 
 
@@ -825,14 +887,19 @@ def _find(program: str) -> str | None:
     return None
 
 
+# The dict below os.environ, whose keys and values are bytes: to look through os.environ for variables that are not set
+# takes as long as the exchange with groatd.
+_variable: Callable[[Any], Any] = getattr(os.environ, "_data", os.environ).get
+_NAMES = tuple(map(os.fsencode, _VARIABLES)) if hasattr(os.environ, "_data") else _VARIABLES
+
 _client: _Client | None = None
-_client_lock = threading.Lock()
+_client_lock = allocate_lock()
 
 
 def _current() -> _Client:
     """The client of this process's environment, as it is now."""
     global _client
-    env = tuple(map(os.environ.get, _VARIABLES))
+    env = tuple(map(_variable, _NAMES))
     client = _client
     if client is not None and client.env == env:
         return client
@@ -847,10 +914,10 @@ def _current() -> _Client:
 def _after_fork() -> None:
     """Has a forked child leave its parent's connections alone, whose answers are not the child's."""
     global _client, _client_lock
-    client, _client, _client_lock = _client, None, threading.Lock()
+    client, _client, _client_lock = _client, None, allocate_lock()
     if client is not None:
-        for connection in client.idle:
-            connection.close()
+        for connection in client.open:  # the parent's descriptors stay open
+            connection.sock.close()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -866,9 +933,7 @@ def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: fl
 
 async def async_request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
     """Is request for a coroutine of asyncio."""
-    import asyncio
-
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: request(method, params, timeout=timeout))
+    return await _current().async_call(method, params, timeout)
 
 
 # 4. Tokens.
@@ -885,27 +950,27 @@ class Token:
     scope         what it may do, words separated by spaces; "" where the server did not say
     token_type    "Bearer"; "" for an API key
     profile       whose it is
+    api           where a target was named: the API that lists it, to all of which the token may be sent; else ""
     static        True for an API key, which is to be sent as header only
 
     repr() shows no token. It cannot be pickled: what another process needs is the profile's name.
     """
 
-    __slots__ = ("access_token", "expires_at", "header", "profile", "scope", "static", "token_type")
+    __slots__ = ("access_token", "api", "expires_at", "header", "profile", "scope", "static", "token_type")
 
     def __init__(self, result: Mapping[str, Any]) -> None:
-        access, field, self.profile = result.get("access_token"), result.get("header"), result.get("profile", "")
-        if not isinstance(access, str) or not isinstance(field, str):
-            raise ProtocolError("groatd answered with another kind of token than was asked for", "groat restart")
-        name, colon, value = field.partition(": ")
-        if not (access and colon and name.isascii() and name.replace("-", "").isalnum() and value.endswith(access)
-                and value.isascii() and value.isprintable()):  # fmt: skip
+        self.access_token: str = _text(result, "access_token")
+        name, colon, value = _text(result, "header").partition(": ")
+        whole = name.replace("-", "").isalnum() and colon and value.endswith(self.access_token)
+        if not (whole and name.isascii() and value.isascii() and value.isprintable()):
             raise ProtocolError("groatd handed out something that is no header field", "groat restart")
-        self.access_token: str = access
         self.header: dict[str, str] = {name: value}
+        self.profile: str = result.get("profile", "")
+        self.api: str = result.get("api", "")
         self.expires_at: int | None = result.get("expires_at")
         self.scope: str = result.get("scope", "")
         self.token_type: str = result.get("token_type", "")
-        self.static: bool = bool(result.get("static"))
+        self.static: bool = result.get("static", False)
 
     def __repr__(self) -> str:
         return f"<groat.Token of profile {self.profile!r}, expires_at={self.expires_at}, scope={self.scope!r}>"
@@ -914,25 +979,50 @@ class Token:
         raise TypeError("a groat.Token is not pickled: give the other process the profile's name")
 
 
-def _token_params(
+def _text(result: Mapping[str, Any], member: str) -> str:
+    value = result.get(member)
+    if not isinstance(value, str) or not value:
+        raise ProtocolError("groatd answered with another kind of token than was asked for", "groat restart")
+    return value
+
+
+def _access_token(result: Mapping[str, Any]) -> str:
+    if result.get("static"):
+        profile = _text(result, "profile")
+        raise UsageError(
+            f"profile {profile} has an API key, which is no access token: send groat.header({profile!r})",
+            f"groat get {profile} --output header",
+        )
+    return _text(result, "access_token")
+
+
+def _params(
     profile: str | None,
     min_ttl: int | None,
     scope: str | None,
     audience: str | None,
     target: str | None,
     timeout: float,
+    refused: str | Token | None = None,
 ) -> dict[str, Any]:
-    """The parameters of "token"."""
+    """The parameters of "token" or, with a token that was refused, of "reject"."""
     if profile is None and target is None:
         profile = os.environ.get("GROAT_PROFILE") or None
     params: dict[str, Any] = {}
-    for name, value in (("profile", profile), ("target", target), ("scope", scope), ("audience", audience)):
-        if value is not None:
-            params[name] = value
+    if profile is not None:
+        params["profile"] = profile
+    if target is not None:
+        params["target"] = target
     if min_ttl is not None:
         params["min_ttl"] = int(min_ttl)
+    if scope is not None:
+        params["scope"] = scope
+    if audience is not None:
+        params["audience"] = audience
     if timeout != _DEFAULT_WAIT:
-        params["wait"] = -int(-timeout // 1)
+        params["wait"] = -int(-timeout // 1)  # rounded up
+    if refused is not None:
+        params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
     return params
 
 
@@ -956,7 +1046,7 @@ def get(
     The authorization server is asked once, however many programs wait. It raises LoginRequired, Temporary, Locked,
     UnknownProfile, Unreachable or another Error.
     """
-    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
     return Token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
@@ -970,7 +1060,8 @@ def token(
     timeout: float = _DEFAULT_WAIT,
 ) -> str:
     """Returns an access token; the parameters and errors are those of get. An API key is a UsageError: use header."""
-    return _access_token(get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout))
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
+    return _access_token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
 def header(
@@ -983,7 +1074,8 @@ def header(
     timeout: float = _DEFAULT_WAIT,
 ) -> dict[str, str]:
     """Returns the one header that a request needs; the parameters and errors are those of get."""
-    return get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout).header
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
+    return Token(_current().call("token", params, timeout + _ANSWER_TIME)).header
 
 
 def reject(
@@ -1001,18 +1093,8 @@ def reject(
     A refused token is renewed at most once a minute, whatever the number of programs that complain; where it was
     replaced moments ago the error is Temporary. Call it once for a response, not in a loop.
     """
-    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
-    params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
+    params = _params(profile, min_ttl, scope, audience, target, timeout, refused)
     return Token(_current().call("reject", params, timeout + _ANSWER_TIME))
-
-
-def _access_token(t: Token) -> str:
-    if t.static:
-        raise UsageError(
-            f"profile {t.profile} has an API key, which is no access token: send groat.header({t.profile!r})",
-            f"groat get {t.profile} --output header",
-        )
-    return t.access_token
 
 
 async def async_get(
@@ -1025,8 +1107,8 @@ async def async_get(
     timeout: float = _DEFAULT_WAIT,
 ) -> Token:
     """Is get for a coroutine of asyncio."""
-    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
-    return Token(await async_request("token", params, timeout=timeout + _ANSWER_TIME))
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
+    return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
 async def async_token(
@@ -1039,9 +1121,8 @@ async def async_token(
     timeout: float = _DEFAULT_WAIT,
 ) -> str:
     """Is token for a coroutine of asyncio."""
-    return _access_token(
-        await async_get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout)
-    )
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
+    return _access_token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
 async def async_header(
@@ -1054,8 +1135,8 @@ async def async_header(
     timeout: float = _DEFAULT_WAIT,
 ) -> dict[str, str]:
     """Is header for a coroutine of asyncio."""
-    t = await async_get(profile, min_ttl=min_ttl, scope=scope, audience=audience, target=target, timeout=timeout)
-    return t.header
+    params = _params(profile, min_ttl, scope, audience, target, timeout)
+    return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME)).header
 
 
 async def async_reject(
@@ -1069,9 +1150,8 @@ async def async_reject(
     timeout: float = _DEFAULT_WAIT,
 ) -> Token:
     """Is reject for a coroutine of asyncio."""
-    params = _token_params(profile, min_ttl, scope, audience, target, timeout)
-    params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
-    return Token(await async_request("reject", params, timeout=timeout + _ANSWER_TIME))
+    params = _params(profile, min_ttl, scope, audience, target, timeout, refused)
+    return Token(await _current().async_call("reject", params, timeout + _ANSWER_TIME))
 
 
 def status(profile: str | None = None) -> dict[str, Any]:
@@ -1113,6 +1193,430 @@ def ready(profile: str | None = None) -> bool:
 
 
 # 5. Authentication for requests, httpx, aiohttp and urllib.
+
+
+class Auth:
+    """Has the requests of an HTTP library carry a profile's token: groatd is asked before each of them.
+
+        requests.get(url, auth=groat.auth("work"))              # or session.auth = …
+        httpx.Client(auth=groat.auth("work"))                   # and httpx.AsyncClient
+        async with groat.auth("work").client_session() as s:    # an aiohttp.ClientSession
+        urllib.request.build_opener(groat.auth("work"))
+
+    A token goes only over https, or over http to this machine, and only where the profile lists an API: groatd knows.
+    Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API is followed without
+    the token. A request that brings a header of the same name is sent as it is.
+
+    Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
+    one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
+    rewound. Otherwise the API's answer is returned.
+
+    It holds no token, is thread-safe, and is pickled as what it was made of.
+    """
+
+    handler_order = 490  # among urllib's handlers: before those that open connections
+
+    def __init__(
+        self,
+        profile: str | None = None,
+        min_ttl: int | None = None,
+        scope: str | None = None,
+        audience: str | None = None,
+    ) -> None:
+        self.profile = profile
+        self._rest = min_ttl, scope, audience
+        self._opener: Any = None  # urllib's
+
+    def __repr__(self) -> str:
+        return f"groat.auth({self.profile!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Auth, (self.profile, *self._rest)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        # httpx wants its Auth by isinstance. A base class would import it, which takes longer than all else here.
+        httpx = sys.modules.get("httpx")
+        return Auth if httpx is None else _httpx_class(httpx.Auth)
+
+    def _token(self, target: str, profile: str | None = None) -> Token:
+        params = _params(profile or self.profile, *self._rest, target, _DEFAULT_WAIT)
+        return Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+
+    async def _async_token(self, target: str) -> Token:
+        params = _params(self.profile, *self._rest, target, _DEFAULT_WAIT)
+        return Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+
+    def _better(self, refused: str, target: str, again: bool) -> Token | None:
+        """Tells groatd of a refused token; the token to send the request with again, if it can be, or None."""
+        wait = _DEFAULT_WAIT if again else 0
+        try:
+            params = _params(self.profile, *self._rest, target, wait, refused)
+            better = Token(_current().call("reject", params, wait + _ANSWER_TIME))
+        except Error:
+            return None
+        return better if again and better.access_token != refused else None
+
+    async def _async_better(self, refused: str, target: str, again: bool) -> Token | None:
+        wait = _DEFAULT_WAIT if again else 0
+        try:
+            params = _params(self.profile, *self._rest, target, wait, refused)
+            better = Token(await _current().async_call("reject", params, wait + _ANSWER_TIME))
+        except Error:
+            return None
+        return better if again and better.access_token != refused else None
+
+    # requests calls the object with each request that it has prepared, and a hook with each answer.
+
+    def __call__(self, request: Any) -> Any:
+        t = self._token(_address_of(request.url).target())
+        ((name, value),) = t.header.items()
+        if name not in request.headers:
+            request.headers[name] = value
+            request.register_hook("response", _RequestsHook(self, t))
+        return request
+
+    # httpx asks for a flow: it is sent each answer, and may yield another request.
+
+    def sync_auth_flow(self, request: Any) -> Iterator[Any]:
+        t = self._token(_httpx_address(request.url).target())
+        sent = _httpx_send(request, t, False)
+        answer = yield request
+        refused = _httpx_refused(answer, t) if sent else None
+        if refused is not None:
+            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+            better = self._better(t.access_token, target, again)
+            if better is not None:
+                refused.headers.update(better.header)
+                yield refused
+
+    async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
+        t = await self._async_token(_httpx_address(request.url).target())
+        sent = _httpx_send(request, t, True)
+        answer = yield request
+        refused = _httpx_refused(answer, t) if sent else None
+        if refused is not None:
+            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+            better = await self._async_better(t.access_token, target, again)
+            if better is not None:
+                refused.headers.update(better.header)
+                yield refused
+
+    # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
+
+    def client_session(self, **options: Any) -> Any:
+        """Returns an aiohttp.ClientSession, made with these arguments of its own, whose requests carry the token."""
+        return _aiohttp_session(self, options)
+
+    # urllib finds a handler's methods by their names.
+
+    def add_parent(self, opener: Any) -> None:
+        self._opener = opener
+
+    def close(self) -> None:
+        """Is for urllib: there is nothing to close."""
+
+    def __lt__(self, other: Any) -> bool:
+        return self.handler_order < int(getattr(other, "handler_order", 500))
+
+    def http_request(self, request: Any) -> Any:
+        sent, address = getattr(request, "redirect_dict", None), _urllib_address(request)
+        profile = None
+        if isinstance(sent, _Sent):
+            if sent.again and request.has_header(sent.name):
+                return request
+            if sent.request is not request:  # it follows a redirect
+                if not address.is_within(sent.api):
+                    return request
+                profile = sent.profile
+        t = self._token(address.target(), profile)
+        ((name, value),) = t.header.items()
+        if name.capitalize() not in request.headers:
+            if not isinstance(sent, _Sent) or sent.request is request:
+                request.redirect_dict = _Sent(request, t)
+            request.add_unredirected_header(name, value)
+        return request
+
+    https_request = http_request
+
+    def http_error_401(self, request: Any, answer: Any, code: int, message: str, headers: Any) -> Any:
+        sent = getattr(request, "redirect_dict", None)
+        if not isinstance(sent, _Sent) or sent.again or sent.static or not request.has_header(sent.name):
+            return None  # an HTTPError, as without this handler
+        refused = request.get_header(sent.name)[sent.skip :]
+        better = self._better(refused, _urllib_address(request).target(), sent.rewind(request.data))
+        if better is None:
+            return None
+        answer.close()
+        ((name, value),) = better.header.items()
+        request.add_unredirected_header(name, value)
+        sent.again = True
+        try:
+            return self._opener.open(request, timeout=request.timeout)
+        finally:
+            sent.again = False
+
+
+def auth(
+    profile: str | None = None, *, min_ttl: int | None = None, scope: str | None = None, audience: str | None = None
+) -> Auth:
+    """Returns an object that requests, httpx, aiohttp and urllib take: Auth says how.
+
+    profile is whose token is sent; without it groatd chooses the profile that lists the address of each request.
+    """
+    return Auth(profile, min_ttl, scope, audience)
+
+
+class _Address:
+    """Where a request goes, as PROTOCOL.md, "Resources", compares addresses."""
+
+    def __init__(self, scheme: str, host: str, port: int | None, path: str) -> None:
+        usual = {"https": 443, "http": 80}.get(scheme.lower())
+        self.scheme, self.host, self.port = scheme.lower(), host.lower().strip("[]"), port or usual
+        self.path = "/" + path.partition("?")[0].partition("#")[0].lstrip("/")
+        if path.startswith("//"):
+            self.path = "/" + self.path
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        self.origin = f"{self.scheme}://{shown}" + ("" if self.port == usual else f":{self.port}")
+
+    def target(self) -> str:
+        """The address to ask groatd for. It is Denied where no token may go."""
+        letters = self.host.replace("-", "").replace(".", "").replace("_", "").replace(":", "")
+        known = letters.isalnum() and letters.isascii()
+        if not (known and (self.scheme == "https" or self.scheme == "http" and self._is_loopback())):
+            raise Denied(
+                f"a token goes over https only, or over http to this machine, and not to {self.origin}", "groat list"
+            )
+        return self.origin + self.path
+
+    def _is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return socket.inet_pton(socket.AF_INET, self.host)[0] == 127
+        except OSError:
+            return self.host == "::1"
+
+    def is_within(self, api: str) -> bool:
+        """Whether the address is under an API, certainly: one with a path in which anything is unusual is not."""
+        listed = _address_of(api)
+        if self.origin != listed.origin:
+            return False
+        if listed.path == "/":
+            return True
+        plain = self.path.replace("-", "").replace("_", "").replace("~", "").replace("/", "").replace(".", "")
+        segments = self.path[1:].split("/")
+        if not (plain.isalnum() and plain.isascii()) or any(not s.strip(".") for s in segments[:-1]):
+            return False
+        return segments[-1] not in (".", "..") and (self.path + "/").startswith(listed.path.rstrip("/") + "/")
+
+
+def _address_of(url: str) -> _Address:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url if "\\" not in url else "")  # programs differ on what a backslash is
+        return _Address(parts.scheme, parts.hostname or "", parts.port, parts.path)
+    except ValueError:
+        return _Address("", "", None, "")
+
+
+class _RequestsHook:
+    """Sees each answer to a request of requests that carries a token. It holds no token: an answer may be pickled."""
+
+    def __init__(self, auth: Auth, t: Token) -> None:
+        ((self.name, value),) = t.header.items()
+        self.auth, self.skip, self.static, self.api = auth, len(value) - len(t.access_token), t.static, t.api
+
+    def __call__(self, answer: Any, **options: Any) -> Any:
+        if self.name in answer.request.headers:  # a redirect may have left it behind
+            if answer.status_code == 401 and not self.static:
+                answer = self.again(answer, options)
+            if answer.is_redirect and not self.stays(answer):
+                del answer.request.headers[self.name]  # the next request is made from this one
+        return answer
+
+    def again(self, answer: Any, options: dict[str, Any]) -> Any:
+        request, send = answer.request, getattr(getattr(answer, "connection", None), "send", None)
+        again = send is not None and self.rewind(request)
+        refused = request.headers[self.name][self.skip :]
+        better = self.auth._better(refused, _address_of(request.url).target(), again)
+        if better is None or send is None:
+            return answer
+        answer.close()  # unread: its server may never finish it
+        request.headers.update(better.header)
+        second = send(request, **options)
+        second.history.append(answer)
+        return second
+
+    @staticmethod
+    def rewind(request: Any) -> bool:
+        """Has the body stand where it began, if it can."""
+        if request.body is None or isinstance(request.body, (str, bytes)):
+            return True
+        return _rewind(request.body, request._body_position)
+
+    def stays(self, answer: Any) -> bool:
+        """Whether a redirect leads to the API that the token is for."""
+        from urllib.parse import urljoin
+
+        try:
+            location = answer.headers["location"].encode("latin-1").decode("utf-8")
+            return _address_of(urljoin(answer.url, location)).is_within(self.api)
+        except ValueError:
+            return False
+
+
+def _rewind(body: Any, position: Any) -> bool:
+    """Has a file stand where it stood, if it can."""
+    try:
+        body.seek(position)
+        return type(position) is int
+    except (AttributeError, TypeError, ValueError, OSError):
+        return False
+
+
+_httpx_made: Any = None
+
+
+def _httpx_class(base: type) -> type:
+    """A class that is both an Auth and httpx's."""
+    global _httpx_made
+    if _httpx_made is None or base not in _httpx_made.__mro__:
+        _httpx_made = type("Auth", (Auth, base), {})
+    made: type = _httpx_made
+    return made
+
+
+def _httpx_address(url: Any) -> _Address:
+    return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
+
+
+def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
+    """Puts a token on a request, if that brings no header of its own.
+
+    httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
+    connection's trace takes off any header, as soon as a request leaves the API.
+    """
+    ((name, value),) = t.header.items()
+    if name in request.headers:
+        return False
+    request.headers[name] = value
+    before = request.extensions.get("trace")
+
+    def strip(info: Mapping[str, Any]) -> None:
+        leaving = info.get("request")
+        if leaving is not None:
+            url = leaving.url
+            at = _Address(url.scheme.decode(), url.host.decode(), url.port, url.target.decode("latin-1"))
+            if not at.is_within(t.api):
+                leaving.headers = [(n, v) for n, v in leaving.headers if n.lower() != name.lower().encode()]
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        strip(info)
+        if before is not None:
+            before(event, info)
+
+    async def async_trace(event: str, info: Mapping[str, Any]) -> None:
+        strip(info)
+        if before is not None:
+            await before(event, info)
+
+    request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
+    return True
+
+
+def _httpx_refused(answer: Any, t: Token) -> Any:
+    """The request that an API refused with this token, or None."""
+    ((name, value),) = t.header.items()
+    request = answer.request
+    if answer.status_code != 401 or t.static or request.headers.get(name) != value:
+        return None
+    return request if _httpx_address(request.url).is_within(t.api) else None
+
+
+def _httpx_can_repeat(request: Any) -> bool:
+    return isinstance(request.stream, sys.modules["httpx"].ByteStream)
+
+
+def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
+    import contextvars
+    import importlib
+
+    aiohttp = importlib.import_module("aiohttp")
+    carried: contextvars.ContextVar[Token] = contextvars.ContextVar("groat")
+
+    async def redirected(session: Any, context: Any, step: Any) -> None:
+        t = carried.get(None)
+        location = step.response.headers.get("Location") or step.response.headers.get("URI") or ""
+        if t is not None and not _aiohttp_address(step.url.join(type(step.url)(location))).is_within(t.api):
+            for name in t.header:
+                step.headers.pop(name, None)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(redirected)
+    options["trace_configs"] = [*(options.get("trace_configs") or ()), trace]
+    session = aiohttp.ClientSession(**options)
+    send = session._request  # what all methods of a session lead to
+
+    async def request(method: str, url: Any, **rest: Any) -> Any:
+        target = _aiohttp_address(session._build_url(url)).target()
+        t = await auth._async_token(target)
+        ((name, value),) = t.header.items()
+        headers = session._prepare_headers(rest.get("headers"))
+        if name in headers:
+            return await send(method, url, **rest)
+        complain = rest.pop("raise_for_status", None)
+        headers[name] = value
+        mark = carried.set(t)
+        try:
+            answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+            if answer.status == 401 and not t.static and answer.request_info.headers.get(name) == value:
+                again = rest.get("data") is None or isinstance(rest["data"], (str, bytes))
+                better = await auth._async_better(t.access_token, target, again)
+                if better is not None:
+                    answer.close()
+                    carried.set(better)
+                    headers.update(better.header)
+                    answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+        finally:
+            carried.reset(mark)
+        if complain is None:
+            complain = session._raise_for_status
+        if callable(complain):
+            await complain(answer)
+        elif complain:
+            answer.raise_for_status()
+        return answer
+
+    object.__setattr__(session, "_request", request)
+    return session
+
+
+def _aiohttp_address(url: Any) -> _Address:
+    return _Address(url.scheme, url.raw_host or "", url.port, url.raw_path)
+
+
+class _Sent(dict):  # type: ignore[type-arg]
+    """What was sent with a request of urllib. It is urllib's own record of redirects, which it hands on to the next."""
+
+    def __init__(self, request: Any, t: Token) -> None:
+        super().__init__()
+        ((name, value),) = t.header.items()
+        self.name, self.skip, self.static = name.capitalize(), len(value) - len(t.access_token), t.static
+        self.request, self.api, self.profile, self.again = request, t.api, t.profile, False
+        try:
+            self.position = request.data.tell()
+        except (AttributeError, OSError):
+            self.position = None
+
+    def rewind(self, body: Any) -> bool:
+        return body is None or isinstance(body, bytes) or _rewind(body, self.position)
+
+
+def _urllib_address(request: Any) -> _Address:
+    return _address_of(f"{request.type}://{request.host}{request.selector}")
+
 
 # 6. Sessions and credentials for other packages.
 
