@@ -36,8 +36,17 @@ func TestReadmePython(t *testing.T) {
 		"PYTHONDONTWRITEBYTECODE=1")
 	m.work = m.dir
 	m.usePrograms(parts.Binaries(t))
-	m.run(Block{Page: "README.md", Text: "groat keystore use sealed --key-file\n" +
-		"groat login work --provider spatiafi --username you@example.com\n"})
+	shown := m.run(Block{Page: pythonPage, Text: `groat keystore use sealed --key-file
+/usr/bin/python3 -c 'import groat
+groat.login("work", provider="spatiafi", username="you@example.com")
+groat.login("quake", provider="earthscope")'
+`})
+	for _, text := range []string{"signed in: profile work", "created: App Credentials", "https://login.earthscope.org/",
+		"  code: ", "signed in: profile quake"} {
+		if !strings.Contains(shown, text) || strings.Contains(shown, password) {
+			t.Errorf("a sign-in by Python at a terminal does not show %q, or the password:\n%s", text, shown)
+		}
+	}
 	m.pythonPage()
 
 	s.spatiafi.SetTokenLifetime(tokenLife)
