@@ -96,7 +96,7 @@ type ProfileStatus struct {
 	// whatever is renewed: 0 where that is not known.
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
-	// SessionEndsSoon is set once SessionEndsAt is so near that a person is told of it.
+	// SessionEndsSoon is set once SessionEndsAt, or the end of the last token, is so near that a person is told of it.
 	SessionEndsSoon bool `json:"session_ends_soon,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`

@@ -39,7 +39,9 @@ func everyState() *statusJSON {
 			held("narrow", func(p *protocol.ProfileStatus) { p.Narrows, p.ScopeLost = "noticed", "write" }),
 			held("late", func(p *protocol.ProfileStatus) { p.EndsEarlier, p.ClockOffset = "refused", 3600 }),
 			held("last", func(p *protocol.ProfileStatus) { p.Last, p.RenewIn = true, 0 }),
-			held("last-of-all", func(p *protocol.ProfileStatus) { p.Last, p.RenewIn, p.ExpiresIn = true, 0, 500 }),
+			held("last-of-all", func(p *protocol.ProfileStatus) {
+				p.Last, p.RenewIn, p.ExpiresIn, p.SessionEndsSoon = true, 0, 500, true
+			}),
 			held("ending", func(p *protocol.ProfileStatus) {
 				p.SessionEndsAt, p.SessionEndsSoon = statusNow.Unix()+7200, true
 			}),

@@ -14,7 +14,7 @@ import (
 
 // entry says how a profile is doing.
 func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
-	soon := endsSoon(p) && !stuck(p)
+	soon := p.SessionEndsSoon && !stuck(p)
 	e := entry{name: clean(p.Profile), state: stateWords(p), notes: notes(p, soon)}
 	e.needed = stuck(p) || soon || p.Degraded || p.Broken
 	switch {
@@ -59,15 +59,6 @@ func stuck(p protocol.ProfileStatus) bool {
 		return p.Blocked != protocol.Temporary
 	}
 	return !slices.Contains([]string{"idle", "fresh", "expired", string(protocol.Temporary)}, p.State)
-}
-
-// endsSoon reports whether the sign-in ends so soon that a person is told.
-func endsSoon(p protocol.ProfileStatus) bool {
-	if p.Last && p.Lifetime > 0 {
-		// As groatd warns of a session's end (daemon/broker, sessionLife): a tenth of its life before, within bounds.
-		return p.ExpiresIn <= min(max(p.Lifetime/10, 10*60), 7*24*3600)
-	}
-	return p.SessionEndsSoon
 }
 
 // stateWords is a profile's state in words: its token, or the kind of what only a person ends.

@@ -108,7 +108,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	st.Narrows, st.ScopeLost = b.Narrowing.String(), b.Narrowing.Lost
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	st.SessionIdleEndsAt, st.SessionEndsAt = broker.UnixOf(b.Session.Idle), broker.UnixOf(b.Session.Absolute)
-	st.SessionEndsSoon = b.Session.Soon && b.Session.Absolute.After(r.Now().Wall)
+	st.SessionEndsSoon = b.Session.Soon && (b.Last || b.Session.Absolute.After(r.Now().Wall))
 	if b.Held {
 		st.State, st.Static = "fresh", b.Static
 	}

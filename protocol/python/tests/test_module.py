@@ -246,18 +246,18 @@ class Connections(unittest.TestCase):
 
 class Starting(unittest.TestCase):
     def test_what_keeps_groatd_from_starting(self) -> None:
-        says = "#!/bin/sh\necho '{\"error\":{\"message\":\"no such host\",\"hint\":\"groat logs\"}}' >&2; exit "
+        says = "#!/bin/sh\n(echo 'groat: error: no such host: h'; echo 'groat: hint: groat logs') >&2; exit "
         may = {"GROAT_NO_AUTOSTART": ""}
         unreachable, config = groat.Unreachable, groat.ConfigError
         cases: list[tuple[str, dict[str, str], str, type[groat.Error], str]] = [
             ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: groatd"),
-            ("no groat", may, "", unreachable, "not on PATH on this machine\nhint: "),
+            ("no groat", may, "", unreachable, "not on PATH here\nhint: "),
             ("no home", {"HOME": "x"}, "", groat.Error, "hint: "),
             ("a relative socket", {"GROAT_SOCKET": "s"}, "", config, "hint: unset GROAT_SOCKET"),
             ("a long socket", {"GROAT_SOCKET": "/" + "s" * 103}, "", config, "hint: unset GROAT_SOCKET"),
             ("a relative place", {"GROAT_STATE_DIR": "s"}, "", config, "hint: unset GROAT_STATE_DIR"),
-            ("groat refuses", may, says + "69", unreachable, "no such host\nhint: groat logs"),
-            ("bad configuration", may, says + "78", config, "no such host\nhint: groat logs"),
+            ("groat refuses", may, says + "69", unreachable, "no such host: h\nhint: groat logs"),
+            ("bad configuration", may, says + "78", config, "no such host: h\nhint: groat logs"),
             ("groat says nothing", may, "#!/bin/sh\nexit 1\n", unreachable, "hint: groat status"),
             ("groat starts nothing", may, "#!/bin/sh\n", unreachable, "groatd does not run"),
             ("groat hangs", may, "#!/bin/sh\nexec /bin/sleep 600\n", unreachable, "hint: "),
