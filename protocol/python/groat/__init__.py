@@ -52,19 +52,28 @@ __all__ = [
     "async_header",
     "async_reject",
     "async_request",
+    "async_session",
     "async_token",
     "auth",
+    "earthscope",
+    "gdal_env",
     "get",
+    "get_async_session",
+    "get_session",
+    "google_credentials",
     "header",
     "load_ipython_extension",
     "login",
     "login_finish",
     "login_start",
+    "planet_auth",
     "profiles",
     "ready",
     "reject",
     "request",
+    "session",
     "status",
+    "storage_options",
     "token",
     "whoami",
 ]
@@ -473,11 +482,7 @@ class _Route:
         """A connection to the groatd of the place, or None where none runs."""
         if self.explicit:
             return _dial(self.explicit, self.place_id)
-        try:
-            found = _dial(self.own, self.place_id)
-        except NotADirectoryError:
-            found = None
-        return found or self._reach_plain() or self._reach_holder()
+        return _dial(self.own, self.place_id) or self._reach_plain() or self._reach_holder()
 
     def _reach_plain(self) -> _Connection | None:
         found = _dial(self.plain, self.place_id)
@@ -541,14 +546,14 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
-_CONNECT_TIME, _ANSWER_TIME = 3.0, 10.0
+_CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
 # Pauses before a request is repeated: a groatd that is ending may still take connections.
 _PAUSES = 0.05, 0.2
-# Connections that are kept for the next call; more are open only while more threads ask at once. So many calls of one
+# Connections that are kept for the next call; more are open only while more threads ask at once. As many calls of an
 # asyncio loop are under way at once; the others wait for their turn.
-_MOST_IDLE, _MOST_ASYNC = 4, 16
+_MOST = 16
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -671,6 +676,8 @@ class _Connection:
                 break
             try:
                 result = self._answer(_parse(line))
+            except Error:  # some are ValueErrors
+                raise
             except ValueError as e:
                 what = "groatd's answer cannot be read: " if newline else "groatd's answer was cut in the middle: "
                 raise ProtocolError(what + str(e).partition(": line ")[0], "groat restart") from None
@@ -722,12 +729,9 @@ def _dial(path: str, place_id: str) -> _Connection | None:
                 f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
             )
         return _Connection(sock, place_id)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         sock.close()
         return None
-    except NotADirectoryError:
-        sock.close()
-        raise
     except OSError as e:
         sock.close()
         why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
@@ -806,7 +810,7 @@ class _Client:
 
         if self._gates is None:
             self._gates = weakref.WeakKeyDictionary()
-        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST_ASYNC))
+        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST))
 
     def _idle_one(self) -> _Connection | None:
         try:
@@ -816,7 +820,7 @@ class _Client:
 
     def keep(self, connection: _Connection) -> bool:
         """Keeps a connection for the next call, if there are not enough and the environment is still this one."""
-        if len(self.idle) >= _MOST_IDLE or _client is not self:
+        if len(self.idle) >= _MOST or _client is not self:
             return False
         self.idle.append(connection)
         return True
@@ -843,39 +847,47 @@ class _Client:
         return found
 
 
-def _start(route: _Route) -> None:
-    """Has groatd started by groat, which has the rules for that. It takes 60 s at most."""
-    import subprocess
+# How to have groat, or the tokens of another machine's, where there is none.
+_ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters"
 
+
+def _start(route: _Route) -> None:
+    """Has groatd started by groat, which has the rules for that."""
     if os.environ.get("GROAT_NO_AUTOSTART"):
         raise Unreachable(
             f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", "groatd"
         )
+    try:
+        _groat("list")
+    except Error as e:
+        if e.hint == _ELSEWHERE:
+            raise Unreachable("groatd does not run, and groat, which starts it, is not on PATH here", e.hint) from None
+        raise
+
+
+# What groat's exit codes mean; its README has them.
+_CODES: dict[int, type[Error]] = {4: LoginRequired, 75: Temporary, 77: Denied, 78: ConfigError}
+
+
+def _groat(*arguments: str) -> str:
+    """What groat prints for a command. It takes 60 s at most; the error that groat ends with is raised."""
+    import subprocess
+
     program = _find("groat")
     if program is None:
-        raise Unreachable(
-            "groatd does not run, and groat, which starts it, is not on PATH on this machine",
-            "https://github.com/groat-dev/groat#install",
-        )
+        raise Unreachable("groat is not on PATH here", _ELSEWHERE)
     try:
         done = subprocess.run(
-            [program, "list", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=60, check=False,
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=_START_TIME, check=False,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as e:
-        why = f"groatd does not run, and {program} cannot start it: {type(e).__name__}"
-        raise Unreachable(why, "groat status") from None
+        raise Unreachable(f"{program} cannot be run: {type(e).__name__}", "groat status") from None
     if done.returncode == 0:
-        return
-    message, hint = "groat could not start groatd", "groat status"
-    for line in (done.stdout + b"\n" + done.stderr).splitlines():
-        try:
-            said = _parse(line).get("error")
-        except ValueError:
-            continue
-        if isinstance(said, dict):
-            message, hint = str(said.get("message", message)), str(said.get("hint", hint))
-    raise (ConfigError if done.returncode == 78 else Unreachable)(message, hint)
+        return os.fsdecode(done.stdout)
+    said = dict(line.split(": ", 2)[1:] for line in os.fsdecode(done.stderr).splitlines() if line.count(": ") > 1)
+    message, hint = said.get("error", f"{program} ended with {done.returncode}"), said.get("hint", "groat status")
+    raise _CODES.get(done.returncode, Unreachable)(message, hint)
 
 
 def _find(program: str) -> str | None:
@@ -1619,6 +1631,517 @@ def _urllib_address(request: Any) -> _Address:
 
 
 # 6. Sessions and credentials for other packages.
+
+# The classes that are made here of another package's and one of this module's, each once.
+_mixed: dict[tuple[type, type], Any] = {}
+
+
+def _theirs(name: str) -> Any:
+    """Another package's module."""
+    import importlib
+
+    return importlib.import_module(name)
+
+
+def _mix(ours: type, theirs: Any) -> Any:
+    """The class of another package with what ours changes. It is made when that package is there to be imported."""
+    made = _mixed.get((ours, theirs))
+    if made is None:
+        made = _mixed[ours, theirs] = type(theirs.__name__, (ours, theirs), {"__module__": __name__})
+    return made
+
+
+class _Made:
+    """An object that one of the functions below has made. Pickled it is that call: it carries no token."""
+
+    def _remember(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._call = function, args, kwargs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import functools
+
+        function, args, kwargs = self._call
+        return functools.partial(function, *args, **kwargs), ()
+
+
+class _OAuth2(_Made):
+    """What is the same in authlib's sessions, with requests and with httpx: groatd has the token and renews it."""
+
+    _groat: Any  # signs the requests
+    _options: dict[str, Any]  # those of get
+
+    @property
+    def token(self) -> Any:
+        """The token as authlib has it, from groatd. There is no refresh token in it."""
+        t = get(**self._options)
+        value: dict[str, Any] = {"access_token": t.access_token, "token_type": t.token_type, "scope": t.scope}
+        if t.expires_at is not None:
+            value.update({"expires_at": t.expires_at, "expires_in": max(0, int(t.expires_at - time.time()))})
+        return _theirs("authlib.oauth2.rfc6749").OAuth2Token(value)
+
+    @token.setter
+    def token(self, value: object) -> None:
+        """Does nothing: what groatd has counts."""
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        name = self._options["profile"] or "NAME"
+        raise ConfigError("groatd keeps this session: only groat can end it or ask about it", f"groat logout {name}")
+
+    revoke_token = introspect_token = token_from_fragment = _refuse
+
+
+_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+
+
+class _Session(_OAuth2):
+    def request(self, method: str, url: str, withhold_token: bool = False, auth: Any = None, **kwargs: Any) -> Any:
+        if auth is None and not withhold_token:
+            auth = self._groat
+        return super().request(method, url, withhold_token=True, auth=auth, **kwargs)  # type: ignore[misc]
+
+    def fetch_token(self, *args: object, **kwargs: object) -> Any:
+        """The token, from groatd: no request is sent."""
+        return self.token
+
+    fetch_access_token = refresh_token = fetch_token
+
+    def ensure_active_token(self, *args: object) -> bool:
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = self.__attrs__  # type: ignore[attr-defined] # requests' own list of what is pickled
+        state = {name: getattr(self, name) for name in names if name not in ("auth", "cookies")}
+        state["headers"] = {n: v for n, v in state["headers"].items() if n.lower() not in _SECRET_HEADERS}
+        return (*super().__reduce__(), state)
+
+
+class _AsyncSession(_OAuth2):
+    def request(self, method: str, url: Any, withhold_token: bool = False, **kwargs: Any) -> Any:
+        self._choose(withhold_token, kwargs)
+        return super().request(method, url, withhold_token=True, **kwargs)  # type: ignore[misc]
+
+    def stream(self, method: str, url: Any, withhold_token: bool = False, **kwargs: Any) -> Any:
+        self._choose(withhold_token, kwargs)
+        return super().stream(method, url, withhold_token=True, **kwargs)  # type: ignore[misc]
+
+    def _choose(self, withhold_token: bool, kwargs: dict[str, Any]) -> None:
+        default = _theirs("httpx").USE_CLIENT_DEFAULT
+        if kwargs.get("auth", default) is default:
+            kwargs["auth"] = None if withhold_token else self._groat
+
+    async def fetch_token(self, *args: object, **kwargs: object) -> Any:
+        """The token, from groatd: no request is sent."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: self.token)
+
+    refresh_token = fetch_token
+
+    async def ensure_active_token(self, *args: object) -> None:
+        pass
+
+
+def session(
+    profile: str | None = None, *, scope: str | None = None, audience: str | None = None, **settings: Any
+) -> Any:
+    """Returns an authlib OAuth2Session (and so a requests.Session) that asks groatd before each request.
+
+    It never asks the authorization server: fetch_token and refresh_token return what groatd has. An answer 401 has the
+    token replaced and the request sent once more. The settings are authlib's: proxies, verify, default_timeout, ….
+    Pickled it is the profile's name and the settings of requests, without headers and cookies.
+    """
+    theirs = _theirs("authlib.integrations.requests_client").OAuth2Session
+    return _signed(_mix(_Session, theirs), session, profile, scope, audience, settings)
+
+
+def async_session(
+    profile: str | None = None, *, scope: str | None = None, audience: str | None = None, **settings: Any
+) -> Any:
+    """Returns an authlib AsyncOAuth2Client (and so an httpx.AsyncClient) that asks groatd before each request.
+
+    It is otherwise what session returns. Its attribute token asks groatd without await.
+    """
+    theirs = _theirs("authlib.integrations.httpx_client").AsyncOAuth2Client
+    return _signed(_mix(_AsyncSession, theirs), async_session, profile, scope, audience, settings)
+
+
+def _signed(made: Any, function: Any, profile: Any, scope: Any, audience: Any, settings: dict[str, Any]) -> Any:
+    for name in ("client_secret", "token", "token_endpoint", "update_token"):
+        if settings.get(name) is not None:
+            raise UsageError(f"groat has the credentials, and renews the token: leave out {name}")
+    options = {"profile": profile, "scope": scope, "audience": audience}
+    one = made(**settings)
+    one._groat, one._options = auth(**options), options
+    one.token_auth = one._groat
+    one._remember(function, **options, **settings)
+    return one
+
+
+def get_session(app_credentials: None = None, *, profile: str | None = None, **settings: Any) -> Any:
+    """Returns session for the notebooks and programs that use py-spatiafi's function of this name.
+
+    Without a profile it is $GROAT_PROFILE's, or the only one of SpatiaFi, or the only one there is. As theirs it fails
+    at once where there is no token, and asks an API up to three times more that answers with 500, 502, 503 or 504.
+    """
+    name = _spatiafi(app_credentials, profile)
+    get(name)
+    made = session(name, **settings)
+    retries = _theirs("urllib3.util").Retry(total=3, status_forcelist=[500, 502, 503, 504])
+    for prefix in ("http://", "https://"):
+        made.mount(prefix, _theirs("requests.adapters").HTTPAdapter(max_retries=retries))
+    return made
+
+
+async def get_async_session(app_credentials: None = None, *, profile: str | None = None, **settings: Any) -> Any:
+    """Is get_session for a coroutine of asyncio. As with theirs there may be any number of connections.
+
+    A connection that cannot be made is tried three times more, where no settings of httpx are given.
+    """
+    import asyncio
+
+    httpx = _theirs("httpx")
+    name = await asyncio.get_running_loop().run_in_executor(None, _spatiafi, app_credentials, profile)
+    await async_get(name)
+    limits = httpx.Limits(max_connections=None)
+    if not settings:
+        return async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
+    return async_session(name, **{"limits": limits, **settings})
+
+
+def _spatiafi(app_credentials: object, profile: str | None) -> str | None:
+    if app_credentials is not None:
+        raise UsageError("groat has the App Credentials: leave out app_credentials", "groat import --dry-run")
+    profile = profile or os.environ.get("GROAT_PROFILE") or None
+    if profile is None:
+        theirs = [p["profile"] for p in profiles() if p.get("provider") == "spatiafi"]
+        profile = theirs[0] if len(theirs) == 1 else None
+    return profile
+
+
+class _GoogleCredentials(_Made):
+    """What google_credentials adds to a class of google.auth."""
+
+    token: str | None
+    expiry: Any
+
+    def __init__(self, options: dict[str, Any], quota_project: str | None) -> None:
+        super().__init__()
+        self._options, self._quota_project_id, self._groat = options, quota_project, auth(**options)
+        self._sent = _theirs("threading").local()  # of this thread's last request: the token and the address
+
+    @property
+    def quota_project_id(self) -> str | None:
+        return self._quota_project_id
+
+    def with_quota_project(self, quota_project_id: str | None) -> Any:
+        return google_credentials(quota_project=quota_project_id or "", **self._options)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the token has ended or is about to; google.auth's own margin is longer than some tokens live."""
+        import datetime
+
+        soon = datetime.datetime.fromtimestamp(time.time() + 5, datetime.timezone.utc).replace(tzinfo=None)
+        return self.expiry is not None and bool(soon >= self.expiry)
+
+    @property
+    def valid(self) -> bool:
+        return self.token is not None and not self.expired
+
+    def before_request(self, request: object, method: str, url: str, headers: dict[str, str]) -> None:
+        target = _address_of(url).target()
+        t = self._groat._token(target)
+        self._hold(t)
+        self._sent.last = t.access_token, target
+        self._apply_token(headers, t.access_token)
+
+    def refresh(self, request: object) -> None:
+        """Takes groatd's token. After a request of this thread, which was then refused, groatd replaces it first.
+
+        Where there is no better one, the API's answer stands.
+        """
+        last, self._sent.last = getattr(self._sent, "last", None), None
+        if last is None:
+            self._hold(get(**self._options))
+            return
+        refused, target = last
+        better = self._groat._better(refused, target, True)
+        if better is not None:
+            self._hold(better)
+
+    def apply(self, headers: dict[str, str], token: str | bytes | None = None) -> None:
+        if isinstance(token, bytes):
+            token = token.decode()
+        self._apply_token(headers, token or self.token or "")
+
+    def _hold(self, t: Token) -> None:
+        import datetime
+
+        if t.static:
+            raise UsageError(f"profile {t.profile} has an API key, which is no access token of Google's", "groat list")
+        self.token, self.expiry = t.access_token, None
+        if t.expires_at is not None:
+            end = datetime.datetime.fromtimestamp(t.expires_at, datetime.timezone.utc)
+            self.expiry = end.replace(tzinfo=None)
+
+    def _apply_token(self, headers: dict[str, str], token: str) -> None:
+        headers["authorization"] = "Bearer " + token
+        if self._quota_project_id:
+            headers["x-goog-user-project"] = self._quota_project_id
+
+
+def google_credentials(
+    profile: str | None = None,
+    *,
+    quota_project: str | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
+) -> Any:
+    """Returns google.auth credentials, for ee.Initialize(credentials=…, project=…) and Google's own libraries.
+
+    They ask groatd before each request. quota_project is the Google Cloud project that is charged; without it
+    $GOOGLE_CLOUD_QUOTA_PROJECT's. Pickled they are the profile's name.
+    """
+    if quota_project is None:
+        quota_project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or None
+    credentials = _theirs("google.auth.credentials")
+    theirs = getattr(credentials, "CredentialsWithQuotaProject", credentials.Credentials)
+    options = {"profile": profile, "scope": scope, "audience": audience}
+    made = _mix(_GoogleCredentials, theirs)(options, quota_project or None)
+    made._remember(google_credentials, quota_project=quota_project or "", **options)
+    return made
+
+
+# GDAL reads a configuration file with options for some addresses only; a header file is among them since this version.
+_GDAL_CHOOSES = (3, 10)
+
+
+class _Variables(dict[str, str]):
+    """Environment variables, which are set while it is entered. It is a dict for all who take one."""
+
+    def __enter__(self) -> _Variables:
+        self._before = {name: os.environ.get(name) for name in self}
+        os.environ.update(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def gdal_env(profile: str | None = None, *, every_host: bool = False) -> Any:
+    """Returns variables that have GDAL send the profile's header, which groatd keeps current in a file.
+
+    GDAL looks into the file at each request, so what is open stays open for as long as somebody is signed in:
+
+        with groat.gdal_env("work"):
+            rasterio.open(url)             # also xarray with rasterio, and every program that is started here
+        rasterio.Env(**groat.gdal_env("work", every_host=True))
+
+    Only the APIs that the profile lists are sent the header. That takes GDAL 3.10, and the variables must be there when
+    it is first used. every_host has any GDAL send it to every server that is read. The file goes with this process.
+    """
+    if not every_host:
+        _check_gdal(profile)
+    flags = ["--while", str(os.getpid())] + (["--every-host"] if every_host else [])
+    printed = _groat("helper", "gdal", *([profile] if profile else []), *flags)
+    import shlex
+
+    words = shlex.split(printed)
+    return _Variables(word.split("=", 1) for word in words if word != "export")
+
+
+def _check_gdal(profile: str | None) -> None:
+    """Refuses a GDAL that would send nothing. One that is not in this process is its user's to know."""
+    version = getattr(sys.modules.get("rasterio"), "__gdal_version__", None)
+    if version is None:
+        version = getattr(sys.modules.get("osgeo.gdal"), "__version__", None)
+    numbers = tuple(int(n) for n in str(version or "99.0").split(".")[:2])
+    if numbers < _GDAL_CHOOSES:
+        name = f'"{profile}", ' if profile else ""
+        raise ConfigError(
+            f"GDAL {version} sends a header to every server or to none; choosing servers takes GDAL 3.10",
+            f"groat.gdal_env({name}every_host=True)",
+        )
+
+
+class _FsspecClient:
+    """Makes the aiohttp.ClientSession that a file system of fsspec has for as long as it is used."""
+
+    def __init__(self, signing: Any) -> None:
+        self._groat = signing
+
+    def __repr__(self) -> str:
+        return repr(self._groat)  # fsspec tells file systems apart by it
+
+    async def __call__(self, loop: object = None, **settings: Any) -> Any:
+        return self._groat.client_session(**settings)
+
+
+def storage_options(profile: str | None = None, *, scope: str | None = None, audience: str | None = None) -> Any:
+    """Returns what has fsspec's file system of http and https send the profile's token, as a dict.
+
+        fsspec.open(url, **groat.storage_options("work"))
+        xarray.open_zarr(url, storage_options=groat.storage_options("work"))     # pandas, Dask and zarr take it too
+    """
+    return {"get_client": _FsspecClient(auth(profile, scope=scope, audience=audience))}
+
+
+class _PlanetAuthenticator(_Made):
+    """What planet_auth adds to a request authenticator of planet-auth."""
+
+    _token_body: str | None
+    _token_prefix: str
+    _auth_header: str
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__()
+        self._options, self._groat = options, auth(**options)
+
+    def pre_request_hook(self) -> None:
+        ((self._auth_header, value),) = get(**self._options).header.items()
+        self._token_prefix, _, self._token_body = value.rpartition(" ")
+
+    def __call__(self, request: Any) -> Any:
+        request.headers.setdefault("X-Planet-App", "groat")
+        return self._groat(request)
+
+    def sync_auth_flow(self, request: Any) -> Any:
+        request.headers.setdefault("X-Planet-App", "groat")
+        return self._groat.sync_auth_flow(request)
+
+    def async_auth_flow(self, request: Any) -> Any:
+        request.headers.setdefault("X-Planet-App", "groat")
+        return self._groat.async_auth_flow(request)
+
+    def update_credential(self, new_credential: object) -> None:
+        """Does nothing: what groatd has counts."""
+
+    def update_credential_data(self, new_credential_data: object) -> None:
+        """Does nothing: what groatd has counts."""
+
+    def is_initialized(self) -> bool:
+        return ready(self._options["profile"])
+
+
+def planet_auth(profile: str | None = None, *, scope: str | None = None, audience: str | None = None) -> Any:
+    """Returns a planet_auth.Auth, whose request_authenticator() is for requests, httpx and planet.Session(auth=…).
+
+    It asks groatd before each request; it has no login, and reads and writes no file. An API key is sent as one.
+    """
+    theirs = _theirs("planet_auth")
+    options = {"profile": profile, "scope": scope, "audience": audience}
+    authenticator = _mix(_PlanetAuthenticator, theirs.CredentialRequestAuthenticator)(options)
+    authenticator._remember(_planet_authenticator, **options)
+    nothing = theirs.Auth.initialize_from_config_dict(client_config={"client_type": "none"})
+    return theirs.Auth(
+        auth_client=nothing.auth_client(), request_authenticator=authenticator, profile_name=profile or "groat"
+    )
+
+
+def _planet_authenticator(**options: Any) -> Any:
+    return planet_auth(**options).request_authenticator()
+
+
+class _EarthScopeFlow:
+    """What earthscope adds to the AuthFlow of earthscope-sdk 1: groatd has the tokens."""
+
+    def __init__(self, ctx: Any, options: dict[str, Any]) -> None:
+        self._groat_ctx, self._options, self._groat = ctx, options, auth(**options)
+        super().__init__(ctx)  # type: ignore[call-arg]
+
+    @property
+    def access_token(self) -> str:
+        return token(**self._options)
+
+    @property
+    def tokens(self) -> Any:
+        return _theirs("earthscope_sdk.config.models").Tokens.model_validate({"access_token": self.access_token})
+
+    @property
+    def access_token_body(self) -> Any:
+        return self.tokens.access_token_body
+
+    async def async_refresh(self, scope: str | None = None) -> Any:
+        await async_get(**self._options)
+        return self
+
+    async def async_refresh_if_necessary(self, scope: str | None = None, auto_refresh_threshold: int = 60) -> Any:
+        await async_get(**self._options)
+        return self
+
+    async def async_revoke_refresh_token(self) -> Any:
+        name = self._options["profile"] or "NAME"
+        raise ConfigError("groatd keeps this session: only groat can end it", f"groat logout {name}")
+
+    def _mine(self, request: Any) -> bool:
+        """Whether the SDK would send its own token with a request."""
+        if request.headers.get("authorization") is not None:
+            return False
+        allowed = getattr(self._groat_ctx.settings.oauth2, "is_host_allowed", None)
+        return allowed is None or bool(allowed(request.url.host))
+
+    def sync_auth_flow(self, request: Any) -> Any:
+        if self._mine(request):
+            yield from self._groat.sync_auth_flow(request)
+        else:
+            yield request
+
+    async def async_auth_flow(self, request: Any) -> Any:
+        if not self._mine(request):
+            yield request
+            return
+        flow: Any = self._groat.async_auth_flow(request)
+        try:
+            request = await flow.__anext__()
+            while True:
+                response = yield request
+                request = await flow.asend(response)
+        except StopAsyncIteration:
+            pass
+        finally:
+            await flow.aclose()
+
+
+class _DeviceFlow:
+    """What programs use of a DeviceCodeFlowSimple of earthscope-sdk 0.2."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+
+    @property
+    def access_token(self) -> str:
+        return token(**self._options)
+
+    def get_access_token_refresh_if_necessary(self, *args: object, **kwargs: object) -> str:
+        return self.access_token
+
+    def do_flow(self) -> NoReturn:
+        name = self._options["profile"] or "NAME"
+        raise LoginRequired("groat signs in", f"groat login {name} --provider earthscope")
+
+
+def earthscope(
+    profile: str | None = None, *, scope: str | None = None, audience: str | None = None, settings: Any = None
+) -> Any:
+    """Returns a context for EarthScopeClient(ctx=…) of earthscope-sdk 1; with 0.2, what DeviceCodeFlowSimple is for.
+
+    Each request of the client asks groatd. No token of the SDK's own is used, and none is written to its files.
+    """
+    options = {"profile": profile, "scope": scope, "audience": audience}
+    try:
+        context = _theirs("earthscope_sdk.common.context").SdkContext(settings)
+    except ModuleNotFoundError as e:
+        if e.name != "earthscope_sdk.common":  # 0.2 has none
+            raise
+        return _DeviceFlow(options)
+    theirs = _theirs("earthscope_sdk.auth.auth_flow").AuthFlow
+    context.auth_flow = _mix(_EarthScopeFlow, theirs)(context, options)
+    return context
+
 
 # 7. Signing in, and notebooks.
 

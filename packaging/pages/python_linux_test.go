@@ -1,0 +1,166 @@
+package pages
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
+)
+
+// tokenLife is short, so that three of them can be lived through, and long enough for groatd to renew by itself.
+const tokenLife = 10 * time.Second
+
+// pythonPage is what says more than the README's block.
+const pythonPage = "protocol/python/README.md"
+
+// TestReadmePython runs the README's block of Python as it is printed, and goes on with its session as a person at
+// the interpreter would, until the tokens of three lifetimes have been used and the first ones are refused. Before it
+// runs each block of the package's own page.
+func TestReadmePython(t *testing.T) {
+	tier.Needs(t, "python3-requests", "python3-authlib", "python3-httpx", "root")
+	block := Find(t, "README.md", "import groat, requests")
+	s := newServers(t)
+	m := newMachine(t, newNetwork(t, s.hosts()), "PYTHONPATH="+filepath.Join(Root(), "protocol/python"),
+		"PYTHONDONTWRITEBYTECODE=1")
+	m.work = m.dir
+	m.usePrograms(parts.Binaries(t))
+	shown := m.run(Block{Page: pythonPage, Text: `groat keystore use sealed --key-file
+/usr/bin/python3 -c 'import groat
+groat.login("work", provider="spatiafi", username="you@example.com")
+groat.login("quake", provider="earthscope")'
+`})
+	for _, text := range []string{"signed in: profile work", "created: App Credentials", "https://login.earthscope.org/",
+		"  code: ", "signed in: profile quake"} {
+		if !strings.Contains(shown, text) || strings.Contains(shown, password) {
+			t.Errorf("a sign-in by Python at a terminal does not show %q, or the password:\n%s", text, shown)
+		}
+	}
+	m.pythonPage()
+
+	s.spatiafi.SetTokenLifetime(tokenLife)
+	m.run(Block{Page: "README.md", Text: "groat get work | groat get work --refused >/dev/null\n"}) // one that lives so
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-i", "-c", block.Text)
+	cmd.Env, cmd.Dir = append(m.env, "PYTHONUNBUFFERED=1"), m.dir
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	if err := m.net.start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	next := func() string {
+		t.Helper()
+		if !lines.Scan() {
+			cmd.Wait()
+			t.Fatalf("python ended: %v\n%s", lines.Err(), &complaints)
+		}
+		return lines.Text()
+	}
+	if first := next(); !strings.HasPrefix(first, "{") {
+		t.Errorf("the block printed %q", first)
+	}
+	issued := func(entries []sandbox.Entry) (n int) {
+		for _, e := range entries {
+			if e.Path == sandbox.SpatiafiTokenPath && e.Status == http.StatusOK {
+				n++
+			}
+		}
+		return n
+	}
+	// After each renewal the session is used. It may have the token before the newest, so four renewals are waited
+	// for.
+	for have := issued(s.spatiafi.Log()); have < 5; {
+		err := s.spatiafi.Wait(ctx, func(entries []sandbox.Entry) bool { return issued(entries) > have })
+		if err != nil {
+			t.Fatal(err)
+		}
+		have = issued(s.spatiafi.Log())
+		io.WriteString(stdin, "print(session.get('https://api.spatiafi.com/api/info').status_code)\n")
+		if got := next(); got != "200" {
+			t.Errorf("after %d tokens were issued the API answered %s", have, got)
+		}
+	}
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("python ended: %v\n%s", err, &complaints)
+	}
+	used := map[string]bool{}
+	for _, e := range s.spatiafi.Log() {
+		if strings.HasPrefix(e.Path, "/api/info") {
+			used[e.Token] = true
+		}
+	}
+	if len(used) < 3 {
+		t.Errorf("the session used %d different tokens, want three at least", len(used))
+	}
+}
+
+// wordsOfGroat are how R and Julia spell the one command of groat's that they run.
+var wordsOfGroat = regexp.MustCompile("\"groat\", c\\(\"get\", profile, \"--output\", \"header\"\\)|" +
+	"`groat get \\$profile --output header`")
+
+// pythonPage runs each block of the page of the Python package. Of R the interpreter is there for "make proof
+// PART=notebooks" (GROAT_RSCRIPT), and of Julia none; of both the command that they run is always run.
+func (m *machine) pythonPage() {
+	m.t.Helper()
+	m.write("app_credentials.json", fmt.Sprintf(`{"user_id":"dummy","client_id":%q,"client_secret":%q}`, tutorialClient,
+		password), 0o600)
+	rscript := os.Getenv("GROAT_RSCRIPT")
+	shown := map[string]int{}
+	for _, b := range Blocks(m.t, pythonPage) {
+		command := ""
+		switch b.Language {
+		case "sh":
+			command = b.Text
+		case "python":
+			command = "/usr/bin/python3 -W error - <<'END'\n" + b.Text + "END\n"
+		case "r", "julia":
+			if wordsOfGroat.MatchString(b.Text) {
+				m.run(Block{Page: b.Page, Line: b.Line, Text: "groat get work --output header | grep -q '^Authorization: '\n"})
+			} else if !strings.Contains(b.Text, `"~/work.header"`) {
+				m.t.Errorf("%s:%d runs a command that this test does not know", b.Page, b.Line)
+			}
+			if b.Language == "r" && rscript != "" {
+				command = rscript + " - <<'END'\n" + b.Text + "END\n"
+			}
+		default:
+			m.t.Errorf("%s:%d: nothing runs this block (%q)", b.Page, b.Line, b.Language)
+		}
+		if command != "" && strings.Contains(m.run(Block{Page: b.Page, Line: b.Line, Text: command}), "user_id") {
+			shown[b.Language]++
+		}
+	}
+	want := map[string]int{"python": 3}
+	if rscript != "" {
+		want["r"] = 2
+		m.t.Logf("notebooks: R: both blocks of %s, with %s", pythonPage, rscript)
+	}
+	if fmt.Sprint(shown) != fmt.Sprint(want) {
+		m.t.Errorf("the API's answer is shown by %v blocks, want %v", shown, want)
+	}
+	header, err := os.ReadFile(filepath.Join(m.dir, "home/work.header"))
+	if err != nil || !strings.HasPrefix(string(header), "Authorization: Bearer ") {
+		m.t.Errorf("the header file: %v", err)
+	}
+}

@@ -1,0 +1,100 @@
+"""Processes and clusters, against a groatd with the profile work, which has no token yet; packaging/e2e starts both.
+
+GROAT_TEST_API is the address of the authorization server, which has an API below /api/ and answers at /sandbox/.
+"""
+
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import unittest
+import urllib.request
+
+import groat
+
+API = os.environ["GROAT_TEST_API"]
+
+
+def token_requests() -> int:
+    """How many tokens the authorization server was asked for."""
+    with urllib.request.urlopen(API + "/sandbox/log?path=/token", timeout=30) as answer:
+        count: int = json.load(answer)["count"]
+        return count
+
+
+def tell(start: int, other_end: int, out: int, refused: str) -> None:
+    """Waits for the start, which is the end of a pipe, and writes the token that this process has then."""
+    os.close(other_end)
+    os.read(start, 1)
+    token = groat.reject(refused, "work").access_token if refused else groat.token("work")
+    os.write(out, token.encode() + b"\n")
+
+
+def crowd(size: int, refused: str = "") -> list[str]:
+    """What so many processes have that ask at once, or complain of one token at once."""
+    start, go = os.pipe()
+    results, out = os.pipe()
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=tell, args=(start, go, out, refused)) for _ in range(size)]
+    for p in processes:
+        p.start()
+    os.close(go)
+    os.close(out)
+    os.close(start)
+    with open(results, encoding="ascii") as lines:
+        tokens = lines.read().split()
+    for p in processes:
+        p.join()
+    return tokens
+
+
+class OneMachine(unittest.TestCase):
+    def test_200_processes_cost_one_request(self) -> None:
+        groat.status()  # this process has a connection, which is not its children's
+        before = token_requests()
+        tokens = crowd(200)
+        self.assertEqual((len(tokens), len(set(tokens)), token_requests()), (200, 1, before + 1))
+        renewed = crowd(50, refused=tokens[0])
+        self.assertEqual((len(renewed), len(set(renewed)), token_requests()), (50, 1, before + 2))
+        self.assertNotEqual(renewed[0], tokens[0])
+        self.assertEqual(groat.token("work"), renewed[0])
+
+        with concurrent.futures.ProcessPoolExecutor(8) as pool:
+            self.assertEqual(set(pool.map(groat.token, ["work"] * 200)), {renewed[0]})
+            with self.assertRaises(groat.UnknownProfile) as caught:  # an error of a worker is the caller's
+                pool.submit(groat.token, "home").result()
+            self.assertEqual(caught.exception.hint, "groat list")
+        with multiprocessing.get_context("spawn").Pool(2) as spawned:
+            self.assertEqual(set(spawned.map(groat.token, ["work"] * 8)), {renewed[0]})
+        import joblib
+
+        self.assertEqual(
+            set(joblib.Parallel(n_jobs=2)(joblib.delayed(groat.token)("work") for _ in range(8))), {renewed[0]}
+        )
+        self.assertEqual(token_requests(), before + 2)
+
+    def test_what_is_pickled_is_the_name(self) -> None:
+        pickled = pickle.dumps(groat.auth("work"))
+        self.assertIn(b"work", pickled)
+        self.assertNotIn(groat.token("work").encode(), pickled)
+
+    def test_a_worker_without_groat(self) -> None:
+        program = "import pickle, sys; sys.path.insert(0, sys.argv[1]); pickle.loads(bytes.fromhex(sys.argv[2])).token"
+        session = pickle.dumps(groat.session("work")).hex()
+        empty = os.path.join(os.environ["HOME"], "empty")
+        os.mkdir(empty, mode=0o700)
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", "-c", program, os.path.dirname(os.path.dirname(groat.__file__)), session],
+            env={"HOME": empty, "XDG_RUNTIME_DIR": empty, "PATH": empty}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertTrue(
+            done.stderr.endswith(
+                "groat.Unreachable: groatd does not run, and groat, which starts it, is not on PATH here\n"
+                "hint: https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters\n"
+            ),
+            done.stderr,
+        )
