@@ -172,10 +172,6 @@ with groat.gdal_env("work", every_host=True), rasterio.open(sys.argv[1]) as d:
     for _, w in d.block_windows(1):
         d.read(1, window=w)
     sys.stdout.write(str(d.read(1).sum()))`
-	module, err := filepath.Abs("../../protocol/python")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tt := range []struct {
 		file, prints string
 		argv         []string
@@ -183,7 +179,7 @@ with groat.gdal_env("work", every_host=True), rasterio.open(sys.argv[1]) as d:
 		{"run-work.header", checksum(u.run("", "/usr/bin/gdalinfo", "-checksum", u.images.dir+"/images/x.tif")),
 			[]string{"groat", "run", "work", "--every-host", "--", "gdalinfo", "-checksum", name}},
 		{"gdal-while-work.header", strconv.Itoa(sum),
-			[]string{debianPython, "-I", "-B", "-W", "ignore", "-c", read, name, module}},
+			[]string{debianPython, "-I", "-B", "-W", "ignore", "-c", read, name, parts.Python(t)}},
 	} {
 		watched, began = u.beside(tt.file), time.Time{}
 		r := u.run("", tt.argv[0], tt.argv[1:]...)

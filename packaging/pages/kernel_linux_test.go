@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // kernel is a notebook that is open in a browser, with a real Jupyter kernel behind it. What a browser does there is
@@ -58,7 +60,7 @@ func (m *machine) openNotebook(name string) *kernel {
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // the cleanup has its end waited for
 	k.cmd = exec.CommandContext(ctx, "/usr/bin/python3", filepath.Join(Root(), "packaging/pages/testdata/kernel.py"),
 		k.path)
-	k.cmd.Env = append(m.env, "PYTHONPATH="+filepath.Join(Root(), "protocol/python"), "PYTHONDONTWRITEBYTECODE=1")
+	k.cmd.Env = append(m.env, "PYTHONPATH="+parts.Python(k.t), "PYTHONDONTWRITEBYTECODE=1")
 	k.cmd.Dir, k.cmd.Stderr = m.dir, &k.failed
 	stdout, err := k.cmd.StdoutPipe()
 	if err != nil {
