@@ -264,3 +264,24 @@ func TestServiceInstallDryRunRefuses(t *testing.T) {
 		t.Errorf("%+v, want %+v; ran %s", dry, real, ran)
 	}
 }
+
+// Of a unit that a package has brought it is said that groat's own stands in its place.
+func TestServiceInstallNamesThePackagesUnit(t *testing.T) {
+	h := newServiceHome(t, systemd.Written, "loaded", "inactive", 0)
+	for _, packaged := range []bool{false, true} {
+		path := filepath.Join(h.dir, ".local", "share", "systemd", "user", systemd.ServiceName)
+		if packaged {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("[Service]\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		parts.WriteProgram(t, filepath.Join(h.bin, "groatd"), "#!/bin/sh\n")
+		got, ran := h.run("service", "install", "--dry-run")
+		if got.code != 0 || ran != "" || strings.Contains(got.stderr, "in the place of "+path) != packaged {
+			t.Errorf("packaged %t: %+v", packaged, got)
+		}
+	}
+}
