@@ -225,6 +225,8 @@ func TestOlderRelease(t *testing.T) {
 		{"v1.9.0", "v1.10.0", true}, {"v1.2.0", "v1.2.0-3-gabc123", true}, {"v1.2.0-10-gabc", "v1.2.0-9-gdef", false},
 		{"v1.2.0-dirty", "v1.2.1", true}, {"1.2.0", "v2.0.0", true}, {"dev", "v1.3.0", false},
 		{"v1.2.0", "abc1234", false}, {"v1.2.99999999999999999999", "v1.3.0", false}, {"", "", false},
+		{"abc1234", "def5678", true}, {"abc1234", "abc1234-dirty", true}, {"abc1234", "abc1234", false},
+		{"dev", "abc1234", false}, {"abc1234", "dev", false},
 	} {
 		if older(c.a, c.b) != c.older {
 			t.Errorf("%s before %s: %v", c.a, c.b, !c.older)
