@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// older reports whether release a is before b, as far as that is known. Of two builds without tags, which have the names
-// of their commits, the one that runs is taken for the older: a build is installed after the one that runs. A build that
-// has no name is neither before nor after another, nor is one without a tag and one with it.
+// older reports whether release a, which runs, is before b, as far as that is known. Of two builds without tags, which
+// have the names of their commits, the one that runs is taken for the older. A build that has no name is neither before
+// nor after another, nor is one without a tag and one with it.
 func older(a, b string) bool {
 	one, ok := parseRelease(a)
 	other, ok2 := parseRelease(b)

@@ -166,8 +166,8 @@ func TestUsage(t *testing.T) {
 			"--help\n"},
 		{[]string{"get", "--scope"}, "groat: error: --scope needs a value\ngroat: hint: groat get --help\n"},
 		{[]string{"logs", "-n"}, "groat: error: --lines needs a value\ngroat: hint: groat logs --help\n"},
-		{[]string{"get", "--min-ttl", "x"}, "groat: error: --min-ttl cannot be \"x\": it must be a number of seconds or " +
-			"like \"5m\", and at most 366d0h\ngroat: hint: groat get --help\n"},
+		{[]string{"get", "--min-ttl", "x"}, "groat: error: --min-ttl cannot be \"x\": it must be a number of seconds " +
+			"or like \"5m\", and at most 366d0h\ngroat: hint: groat get --help\n"},
 		{[]string{"--nope"}, "groat: error: groat has no flag --nope\ngroat: hint: groat --help\n"},
 		{[]string{"completion", "csh"}, "groat: error: groat completion takes bash, zsh or fish, not \"csh\"\ngroat: " +
 			"hint: groat completion --help\n"},
@@ -188,8 +188,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "a", "sh", "-c", "true"}, "groat: error: groat run has no flag -c; the command goes " +
 			"behind --: groat run PROFILE -- COMMAND\ngroat: hint: groat run --help\n"},
 		{[]string{"keystore", "use", "vault"},
-			"groat: error: groat keystore use takes keychain, sealed or memory, not \"vault\"\ngroat: hint: groat keystore use " +
-				"--help\n"},
+			"groat: error: groat keystore use takes keychain, sealed or memory, not \"vault\"\ngroat: hint: groat " +
+				"keystore use --help\n"},
 	} {
 		if got := run(t, "/nonexistent/s", "", tt.args...); got != (outcome{report.ExitUsage, "", tt.stderr}) {
 			t.Errorf("%v: %+v", tt.args, got)
@@ -255,7 +255,8 @@ func TestErrorsAreJSONWhereThatWasAskedFor(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"status x --json", refused}, {"list --json", refused}, {"get x --json", refused}, {"get x --output json", refused},
 		{"login x --json", refused},
-		{"list --json --nope", `{"error":{"message":"groat list has no flag --nope","hint":"groat list --help","exit_code":2}}` + "\n"},
+		{"list --json --nope", `{"error":{"message":"groat list has no flag --nope","hint":"groat list --help",` +
+			`"exit_code":2}}` + "\n"},
 	} {
 		got := run(t, f.socket, "", strings.Fields(c.args)...)
 		if got.stdout != "" || got.stderr != c.want {
