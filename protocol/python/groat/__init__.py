@@ -125,7 +125,7 @@ class Temporary(Error):
 
 
 class Denied(Error):
-    """The person's own rules forbid it."""
+    """The person's own rules forbid it, or a token may not go where a request goes."""
 
     kind = "denied"
 
@@ -546,6 +546,7 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have SIGPIPE end it
 _CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
@@ -620,7 +621,7 @@ class _Connection:
         try:
             if sock.gettimeout() != timeout:
                 sock.settimeout(timeout)
-            sock.sendall(line)
+            sock.sendall(line, _NO_SIGNAL)
             while True:
                 result = self.hear(sock.recv(_CHUNK))
                 if result is not None:
@@ -733,9 +734,8 @@ def _dial(path: str, place_id: str) -> _Connection | None:
                 time.sleep(0.01)
         uid = _server_uid(sock)
         if uid != os.geteuid():
-            raise Unreachable(
-                f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
-            )
+            why = f"the socket belongs to another user (uid {uid}): nothing was sent to {path}"
+            raise Unreachable(why, _list(path))
         return _Connection(sock, place_id)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         sock.close()
@@ -743,10 +743,17 @@ def _dial(path: str, place_id: str) -> _Connection | None:
     except OSError as e:
         sock.close()
         why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
-        raise Unreachable(f"groatd cannot be reached at {path}: {why}", f"ls -l {path}") from None
+        raise Unreachable(f"groatd cannot be reached at {path}: {why}", _list(path)) from None
     except BaseException:
         sock.close()
         raise
+
+
+def _list(path: str) -> str:
+    """The command that shows what a path is."""
+    from shlex import quote
+
+    return "ls -ld " + quote(path)
 
 
 def _server_uid(sock: socket.socket) -> int:
