@@ -768,7 +768,7 @@ class _Client:
         self.idle: list[_Connection] = []  # to append and to pop is atomic
         self.open: set[_Connection] = set()
         self._starting = allocate_lock()
-        self._gates: Any = None  # a semaphore for each asyncio loop
+        self._gates: dict[Any, Any] = {}  # a semaphore for each asyncio loop
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
@@ -790,11 +790,10 @@ class _Client:
             return connection.call(method, params, timeout)
 
     async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
-        """Is call for a coroutine of asyncio. Threads are used only to connect, and to start groatd."""
+        """Is call for a coroutine of asyncio."""
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        async with self._gate(loop):
+        async with self._gate(asyncio.get_running_loop()):
             repeatable = method in _REPEATABLE
             connection = self._idle_one() if repeatable else None
             if connection is not None:
@@ -805,20 +804,31 @@ class _Client:
                     self.close()
             for pause in _PAUSES if repeatable else ():
                 try:
-                    with await loop.run_in_executor(None, self._connect) as connection:
+                    with await self._async_connect() as connection:
                         return await connection.async_call(method, params, timeout)
                 except _Closed:
                     await asyncio.sleep(pause)
-            with await loop.run_in_executor(None, self._connect) as connection:
+            with await self._async_connect() as connection:
                 return await connection.async_call(method, params, timeout)
 
     def _gate(self, loop: Any) -> Any:
         import asyncio
-        import weakref
 
-        if self._gates is None:
-            self._gates = weakref.WeakKeyDictionary()
-        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST))
+        if loop not in self._gates:
+            self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
+            self._gates[loop] = asyncio.Semaphore(_MOST)
+        return self._gates[loop]
+
+    async def _async_connect(self) -> _Connection:
+        """Connects in a thread: groatd may have to be started. Where nobody waits any more the connection is closed."""
+        import asyncio
+
+        made = asyncio.get_running_loop().run_in_executor(None, self._connect)
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(lambda done: None if done.exception() else done.result().close())
+            raise
 
     def _idle_one(self) -> _Connection | None:
         try:
