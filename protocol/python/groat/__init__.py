@@ -879,9 +879,8 @@ _ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.m
 def _start(route: _Route) -> None:
     """Has groatd started by groat, which has the rules for that."""
     if os.environ.get("GROAT_NO_AUTOSTART"):
-        raise Unreachable(
-            f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", "groatd"
-        )
+        hint = "groatd" if _find("groatd") else _ELSEWHERE
+        raise Unreachable(f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", hint)
     try:
         _groat("list")
     except Error as e:

@@ -267,7 +267,7 @@ class Starting(unittest.TestCase):
         may = {"GROAT_NO_AUTOSTART": ""}
         unreachable, config = groat.Unreachable, groat.ConfigError
         cases: list[tuple[str, dict[str, str], str, type[groat.Error], str]] = [
-            ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: groatd"),
+            ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: https://"),
             ("no groat", may, "", unreachable, "not on PATH here\nhint: "),
             ("no home", {"HOME": "x"}, "", groat.Error, "hint: "),
             ("a relative socket", {"GROAT_SOCKET": "s"}, "", config, "hint: unset GROAT_SOCKET"),
