@@ -154,7 +154,11 @@ func (m *machine) pythonPage() {
 	want := map[string]int{"python": 3}
 	if rscript != "" {
 		want["r"] = 2
-		m.t.Logf("notebooks: R: both blocks of %s, with %s", pythonPage, rscript)
+		version, err := exec.CommandContext(m.t.Context(), rscript, "-e", "cat(R.version.string)").Output()
+		if err != nil {
+			m.t.Error(err)
+		}
+		m.t.Logf("notebooks: both blocks of R on the page, with %s", version)
 	}
 	if fmt.Sprint(shown) != fmt.Sprint(want) {
 		m.t.Errorf("the API's answer is shown by %v blocks, want %v", shown, want)
