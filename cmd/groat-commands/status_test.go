@@ -166,3 +166,16 @@ func TestStatusOfTheKeystore(t *testing.T) {
 		golden(t, name, string(textStatus(screen{width: 80}, r, statusNow)))
 	}
 }
+
+// A configuration that cannot be used as it is now is said first, with what to type; there may be no profiles then, and
+// nobody is told to sign in.
+func TestStatusNamesAConfigurationThatCannotBeUsed(t *testing.T) {
+	r := &statusJSON{StatusResult: protocol.StatusResult{PID: 1, Socket: "/run/user/1/groat/agent.sock",
+		Configuration: &protocol.Trouble{Message: "/c/config.toml:3: unknown key \"x\"", Hint: "${EDITOR:-vi} /c/config.toml"}}}
+	got := string(textStatus(screen{}, r, statusNow))
+	if !strings.HasPrefix(got, "configuration: not used as it is now: /c/config.toml:3: ") ||
+		!strings.Contains(got, "\n  hint: ${EDITOR:-vi} /c/config.toml\n") || strings.Contains(got, "groat login") ||
+		!strings.Contains(got, " at /run/user/1/groat/agent.sock") {
+		t.Errorf("%s", got)
+	}
+}

@@ -73,11 +73,23 @@ func TestPythonTypes(t *testing.T) {
 	}
 }
 
-// The module gets tokens, replaces one that an API refuses, and says what is wrong.
+// The module alone: the protocol's vectors, its connections, and all that is wrong before groatd is asked.
+func TestPythonModule(t *testing.T) {
+	t.Parallel()
+	tier.Needs(t, "python3")
+	tier.NeedsRoot(t) // a trap of another user's
+	(&pythonUser{userEnv: newUserEnv(t, os.Getuid())}).unittest("test_vectors", "test_module")
+}
+
+// The module gets tokens, replaces one that an API refuses, says what is wrong, and goes on with the next groatd, which
+// it has groat start.
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
-	u.unittest("test_daemon", "test_login")
+	u.vars = append(u.vars, "GROAT_NO_AUTOSTART=")
+	u.unittest("test_daemon")
+	u.daemon.wait() // another one serves by now, which the environment ends
+	u.daemon = nil
 }
 
 // Each HTTP library sends the token to the API that the profile lists, once more after a 401, and nowhere else.

@@ -482,11 +482,7 @@ class _Route:
         """A connection to the groatd of the place, or None where none runs."""
         if self.explicit:
             return _dial(self.explicit, self.place_id)
-        try:
-            found = _dial(self.own, self.place_id)
-        except NotADirectoryError:
-            found = None
-        return found or self._reach_plain() or self._reach_holder()
+        return _dial(self.own, self.place_id) or self._reach_plain() or self._reach_holder()
 
     def _reach_plain(self) -> _Connection | None:
         found = _dial(self.plain, self.place_id)
@@ -550,14 +546,14 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
-_CONNECT_TIME, _ANSWER_TIME = 3.0, 10.0
+_CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
 # Pauses before a request is repeated: a groatd that is ending may still take connections.
 _PAUSES = 0.05, 0.2
-# Connections that are kept for the next call; more are open only while more threads ask at once. So many calls of one
+# Connections that are kept for the next call; more are open only while more threads ask at once. As many calls of an
 # asyncio loop are under way at once; the others wait for their turn.
-_MOST_IDLE, _MOST_ASYNC = 4, 16
+_MOST = 16
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -680,6 +676,8 @@ class _Connection:
                 break
             try:
                 result = self._answer(_parse(line))
+            except Error:  # some are ValueErrors
+                raise
             except ValueError as e:
                 what = "groatd's answer cannot be read: " if newline else "groatd's answer was cut in the middle: "
                 raise ProtocolError(what + str(e).partition(": line ")[0], "groat restart") from None
@@ -731,12 +729,9 @@ def _dial(path: str, place_id: str) -> _Connection | None:
                 f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
             )
         return _Connection(sock, place_id)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         sock.close()
         return None
-    except NotADirectoryError:
-        sock.close()
-        raise
     except OSError as e:
         sock.close()
         why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
@@ -815,7 +810,7 @@ class _Client:
 
         if self._gates is None:
             self._gates = weakref.WeakKeyDictionary()
-        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST_ASYNC))
+        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST))
 
     def _idle_one(self) -> _Connection | None:
         try:
@@ -825,7 +820,7 @@ class _Client:
 
     def keep(self, connection: _Connection) -> bool:
         """Keeps a connection for the next call, if there are not enough and the environment is still this one."""
-        if len(self.idle) >= _MOST_IDLE or _client is not self:
+        if len(self.idle) >= _MOST or _client is not self:
             return False
         self.idle.append(connection)
         return True
@@ -883,8 +878,8 @@ def _groat(*arguments: str) -> str:
         raise Unreachable("groat is not on PATH here", _ELSEWHERE)
     try:
         done = subprocess.run(
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
-            check=False,
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=_START_TIME, check=False,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as e:
         raise Unreachable(f"{program} cannot be run: {type(e).__name__}", "groat status") from None

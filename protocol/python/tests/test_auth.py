@@ -1,7 +1,7 @@
 """groat.auth with requests, httpx, aiohttp and urllib, each against an API of this file; packaging/e2e has the groatd.
 
-The profiles work, p0, p1 … and key list API, which listens at GROAT_TEST_API; key has an API key that is sent as X-Key.
-No profile lists ELSEWHERE.
+The profiles work, p0, p1 … and key list API, which listens at GROAT_TEST_API; key has an API key, which is sent as
+X-Key. No profile lists ELSEWHERE.
 """
 
 import asyncio
@@ -231,8 +231,9 @@ class AIOHTTP(Library, unittest.TestCase):
 
     def fetch(self, url: str, auth: groat.Auth, body: Any = None, headers: Any = None) -> Any:
         async def run() -> Any:
+            method = "GET" if body is None else "POST"
             async with auth.client_session(headers={"X-Default": "1"}) as session:
-                async with session.request("GET" if body is None else "POST", url, data=body, headers=headers) as answer:
+                async with session.request(method, url, data=body, headers=headers) as answer:
                     return answer.status, await answer.text()
 
         return asyncio.run(run())
@@ -275,7 +276,8 @@ class Urllib(Library, unittest.TestCase):
 
     def test_a_request_that_is_opened_twice(self) -> None:
         self.use(next(PROFILES))
-        opener, request = urllib.request.build_opener(self.auth), urllib.request.Request(API.url)  # type: ignore[arg-type]
+        opener = urllib.request.build_opener(self.auth)  # type: ignore[arg-type]
+        request = urllib.request.Request(API.url)
         self.assertEqual(json.loads(self.open(opener, request)[1])["credential"], self.bearer())
         groat.reject(groat.token(self.profile), self.profile)
         self.assertEqual(json.loads(self.open(opener, request)[1])["credential"], self.bearer())

@@ -3,9 +3,14 @@
 GROAT_TEST_API is the address of the authorization server, which has an API at /api/info and answers at /sandbox/.
 """
 
+import asyncio
 import json
 import os
 import pickle
+import select
+import signal
+import subprocess
+import threading
 import unittest
 import urllib.request
 
@@ -44,7 +49,8 @@ class Tokens(unittest.TestCase):
         e = caught.exception
         self.assertEqual(str(e), 'there is no profile "home"\nhint: groat list')
         self.assertEqual((e.kind, e.hint, e.code), ("unknown_profile", "groat list", -32005))
-        self.assertEqual(e._render_traceback_(), ['groat: error: there is no profile "home"', "groat: hint: groat list"])
+        shown = ['groat: error: there is no profile "home"', "groat: hint: groat list"]
+        self.assertEqual(e._render_traceback_(), shown)
         again = pickle.loads(pickle.dumps(e))
         self.assertEqual((type(again), str(again), again.code), (type(e), str(e), e.code))
 
@@ -53,3 +59,34 @@ class Tokens(unittest.TestCase):
         self.assertEqual(groat.status("work")["profiles"][0]["profile"], "work")
         self.assertIs(groat.ready("work"), True)
         self.assertIs(groat.ready("home"), False)
+
+
+def kill() -> None:
+    """Kills the groatd that runs, and waits for its end."""
+    pid = groat.status()["pid"]
+    process = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([process], [], [], 60)
+    os.close(process)
+
+
+class Restarts(unittest.TestCase):
+    def test_a_groatd_that_hands_over(self) -> None:
+        token, pid = groat.token("work"), groat.status()["pid"]
+        subprocess.run(["groat", "restart"], check=True, capture_output=True)
+        self.assertEqual(groat.token("work"), token)
+        self.assertNotEqual(groat.status()["pid"], pid)
+
+    def test_a_groatd_that_is_killed(self) -> None:
+        token, pid = groat.token("work"), groat.status()["pid"]
+        kill()
+        got: list[str] = []
+        threads = [threading.Thread(target=lambda: got.append(groat.token("work"))) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual((len(got), len(set(got))), (4, 1))
+        self.assertNotEqual((got[0], groat.status()["pid"]), (token, pid))
+        kill()
+        self.assertNotEqual(asyncio.run(groat.async_token("work")), got[0])
