@@ -114,9 +114,9 @@ var parts = []part{
 	},
 	{
 		name: "notebooks",
-		what: "Each notebook of protocol/python/notebooks in a Jupyter kernel for more than three lives of a token of " +
-			"20 s, kernel and groatd stopped for longer than one of them, and no secret in what is left; what else a " +
-			"person does in a kernel; each block of protocol/python/README.md, those for R with R.",
+		what: "Each notebook of protocol/python/notebooks in a Jupyter kernel for more than three lives of a token " +
+			"of 20 s, kernel and groatd stopped for longer than one of them, and no secret in what is left; what " +
+			"else a person does in a kernel; each block of protocol/python/README.md, those for R with R.",
 		packages: append([]string{"./packaging/pages"}, programs...),
 		paths:    []string{"protocol/python", "packaging/testing/install.sh"},
 		env:      []string{"GROAT_NOTEBOOKS=all", "GROAT_RSCRIPT=/usr/bin/Rscript"},
