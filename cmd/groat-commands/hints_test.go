@@ -17,7 +17,7 @@ var hintTools = []string{"ls", "chmod", "mv", "cp", "df", "kill", "ps", "fuser",
 	"command", "${EDITOR:-vi}", "curl", "rclone", "cd", "printf", "sops", "grep", "eval"}
 
 // hintPlaceholders are the words in a hint that a person replaces by what only they know.
-var hintPlaceholders = []string{"NAME", "FILE", "YOU", "HOST", "PORT"}
+var hintPlaceholders = []string{"NAME", "FILE", "YOU", "HOST", "PORT", "URL", "URI"}
 
 var (
 	hintProse     = regexp.MustCompile(`, |: |(?:^|[^$])\(|…|\bor\b|\bthen\b|\btry again\b|/path/|/you\b`)

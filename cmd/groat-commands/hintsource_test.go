@@ -283,6 +283,9 @@ func (in scope) name(name string) []string {
 func (in scope) call(e *ast.CallExpr) []string {
 	pkg, name := in.pkg, nameOfExpr(e.Fun)
 	method := false
+	if pkg == "login" && name == "Command" {
+		return []string{"groat login X"}
+	}
 	if s, ok := e.Fun.(*ast.SelectorExpr); ok {
 		if x := nameOfExpr(s.X); in.s.functions[x+"."+name] != nil {
 			pkg = x
@@ -292,6 +295,14 @@ func (in scope) call(e *ast.CallExpr) []string {
 		switch nameOfExpr(s.X) + "." + name {
 		case "visible.Word", "visible.Name", "origin.WithoutPort", "filepath.Dir", "filepath.Join":
 			return []string{anyWord}
+		case "l.tryAgain":
+			return cross([]string{"groat login X "}, in.eval(e.Args[0]))
+		case "a.again":
+			all := []string{anyWord}
+			for _, further := range e.Args {
+				all = cross(cross(all, []string{" "}), in.eval(further))
+			}
+			return all
 		case "cmp.Or":
 			return unique(append(in.eval(e.Args[0]), in.eval(e.Args[1])...))
 		case "fmt.Sprintf":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,8 +73,8 @@ func usageError(cmd *cobra.Command, args []string, err error) error {
 	if f, ok := errors.AsType[*report.Failure](err); ok {
 		return f
 	}
-	if cmd.HasParent() || len(args) == 0 {
-		return errUsage(plainUsage(cmd.CommandPath(), err), cmd.CommandPath())
+	if cmd.HasParent() || len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return errUsage(plainUsage(cmd, args, err), cmd.CommandPath())
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	return errUnknownCommand(args[0], cmd.SuggestionsFor(args[0]))

@@ -125,6 +125,9 @@ func nextWords(p protocol.ProfileStatus) string {
 // whoAndWhere names the account and its server.
 func (s screen) whoAndWhere(account, issuer string) string {
 	most := max(s.width/2-4, leastWidth)
+	if s.narrow() { // it has a line of its own
+		most = max(s.width-len("  ,"), leastWidth)
+	}
 	at := s.shorten(serverWords(issuer), most)
 	if account == "" {
 		return at

@@ -128,6 +128,12 @@ func errNotHandedOver(why string) *report.Failure {
 		Hint: "groat service uninstall"}
 }
 
+// textInPlaceOf names the unit that does not count while groat's own is there.
+func textInPlaceOf(path string) string {
+	return "groat: the unit that groat writes stands in the place of " + visible.Name(path) +
+		", which counts again after groat service uninstall\n"
+}
+
 // textServicePlan shows units and the commands that follow.
 func textServicePlan(units []unitFile, commands [][]string) []byte {
 	var b strings.Builder

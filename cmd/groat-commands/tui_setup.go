@@ -102,7 +102,7 @@ func errNoHome() *report.Failure {
 }
 
 // errSetupProfile takes the name that does not exist, or "" where none was given and nothing chooses.
-func errSetupProfile(name string, profiles []protocol.ProfileInfo) *report.Failure {
+func errSetupProfile(tool, name string, profiles []protocol.ProfileInfo) *report.Failure {
 	f := &report.Failure{Code: report.ExitConfig, Hint: "groat list",
 		Message: "there is no profile " + visible.Name(name)}
 	switch {
@@ -114,6 +114,7 @@ func errSetupProfile(name string, profiles []protocol.ProfileInfo) *report.Failu
 			names = append(names, nameOf(p.Profile))
 		}
 		f.Message = "say which profile is meant: " + strings.Join(names, ", ")
+		f.Hint = typedSetup(tool, profiles[0].Profile)
 	}
 	return f
 }

@@ -116,7 +116,7 @@ func (s screen) entries(b *bytes.Buffer, all []entry, names int) {
 	for _, e := range all {
 		states = max(states, columns(e.state))
 	}
-	if narrow := s.width > 0 && s.width < 60; narrow {
+	if s.narrow() {
 		names, indent, states = 0, 2, 0
 	}
 	open := false // a blank line is due, and written before the next profile

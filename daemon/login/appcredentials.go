@@ -78,8 +78,8 @@ func (l *Login) notCreatedError(err error, title string) error {
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, "+
-			"and the request was not repeated", err, title),
-		l.tryAgain("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
+			"and the request was not repeated; another login creates a client, perhaps a second one", err, title),
+		l.tryAgain("--username "+visible.Word(l.params.Username)))
 }
 
 // storeCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -48,10 +49,7 @@ func (u *pythonUser) signInFor(profile, api string) {
 // unittest runs tests of protocol/python/tests: modules, their classes, or single ones. Nothing may be warned of.
 func (u *pythonUser) unittest(names ...string) {
 	u.t.Helper()
-	tests, err := filepath.Abs("../../protocol/python/tests")
-	if err != nil {
-		u.t.Fatal(err)
-	}
+	tests := filepath.Join(parts.Python(u.t), "tests")
 	r := u.run("", debianPython, append([]string{"-I", "-B", "-W", "error", tests}, names...)...)
 	if r.code != 0 {
 		u.t.Errorf("%q ended with %d:\n%s%s", names, r.code, r.stdout, r.stderr)
@@ -66,7 +64,7 @@ func TestPythonTypes(t *testing.T) {
 	for _, version := range []string{"3.9", "3.11"} {
 		c := exec.CommandContext(t.Context(), "mypy", "--strict", "--no-error-summary", "--cache-dir", cache,
 			"--python-version", version, "groat")
-		c.Dir = "../../protocol/python"
+		c.Dir = parts.Python(t)
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Errorf("as Python %s: %v\n%s", version, err, out)
 		}

@@ -3,9 +3,10 @@ package e2e_test
 import (
 	"bytes"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // shownByPython is what a program in Python, a notebook or a debugger shows of the module: values, errors with their
@@ -47,11 +48,7 @@ print(dict(os.environ), open("/proc/self/cmdline").read(), open("/proc/self/envi
 // testPythonModule searches what the Python module shows of itself, with a secret in the wrong places.
 func testPythonModule(t *testing.T, v *watchedEnv) {
 	v = v.in(t)
-	module, err := filepath.Abs("../../protocol/python")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), debianPython, "-I", "-B", "-c", shownByPython, module)
+	c := exec.CommandContext(t.Context(), debianPython, "-I", "-B", "-c", shownByPython, parts.Python(t))
 	c.Env, c.Stdin = v.environ(), strings.NewReader(v.wrong)
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/pages"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -96,7 +97,7 @@ print(d.version, d.requires, d.metadata["Requires-Python"],
 	block := pages.Find(t, installPage, "python3 -m pip install ./protocol/python\n")
 	debian(t, []string{"PIP_TARGET=" + directory}, "sh", "-ec", block.Text)
 	copied := t.TempDir()
-	text, err := os.ReadFile(filepath.Join(pages.Root(), "protocol/python/groat/__init__.py"))
+	text, err := os.ReadFile(filepath.Join(parts.Python(t), "groat/__init__.py"))
 	if err := errors.Join(err, os.WriteFile(filepath.Join(copied, "groat.py"), text, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ print(d.version, d.requires, d.metadata["Requires-Python"],
 // A release whose version Python cannot have is refused.
 func TestPythonVersions(t *testing.T) {
 	tier.Needs(t, "python3")
-	got := python(t, filepath.Join(pages.Root(), "protocol/python"), `
+	got := python(t, parts.Python(t), `
 import backend
 for release in "1.2.3", "1.0~beta.2", "0.0~20261130031500.abcdef01+changed", "1.2.3foo", "1.0~x":
     try:

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // kernel is a notebook that is open in a browser, with a real Jupyter kernel behind it. What a browser does there is
@@ -57,10 +59,13 @@ func (m *machine) openNotebook(name string) *kernel {
 	}
 	m.write("notebooks/"+name, string(text), 0o600)
 	k := &kernel{t: m.t, m: m, path: filepath.Join(m.dir, "notebooks", name)}
+	driver := filepath.Join(Root(), "packaging/pages/testdata/kernel.py")
+	if _, err := os.ReadFile(driver); err != nil { // so that the result of this test depends on it
+		m.t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // the cleanup has its end waited for
-	k.cmd = exec.CommandContext(ctx, "/usr/bin/python3", filepath.Join(Root(), "packaging/pages/testdata/kernel.py"),
-		k.path)
-	k.cmd.Env = append(m.env, "PYTHONPATH="+filepath.Join(Root(), "protocol/python"), "PYTHONDONTWRITEBYTECODE=1")
+	k.cmd = exec.CommandContext(ctx, "/usr/bin/python3", driver, k.path)
+	k.cmd.Env = append(m.env, "PYTHONPATH="+parts.Python(k.t), "PYTHONDONTWRITEBYTECODE=1")
 	k.cmd.Dir, k.cmd.Stderr = m.dir, &k.failed
 	stdout, err := k.cmd.StdoutPipe()
 	if err != nil {

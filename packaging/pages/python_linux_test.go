@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,11 +30,12 @@ const pythonPage = "protocol/python/README.md"
 // the interpreter would, until the tokens of three lifetimes have been used and the first ones are refused. Before it
 // runs each block of the package's own page.
 func TestReadmePython(t *testing.T) {
-	tier.Needs(t, "python3-requests", "python3-authlib", "python3-httpx", "root")
+	tier.Needs(t, "python3-requests", "python3-authlib", "python3-httpx", "python3-google-auth", "root")
 	block := Find(t, "README.md", "import groat, requests")
 	s := newServers(t)
-	m := newMachine(t, newNetwork(t, s.hosts()), "PYTHONPATH="+filepath.Join(Root(), "protocol/python"),
-		"PYTHONDONTWRITEBYTECODE=1")
+	module := parts.Python(t)
+	m := newMachine(t, newNetwork(t, withEarthEngine(t, s.hosts())), "PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONPATH="+module+":"+filepath.Join(module, "tests/standins"))
 	m.work = m.dir
 	m.usePrograms(parts.Binaries(t))
 	m.signInByPython()
@@ -132,6 +134,30 @@ func (m *machine) signInByPython() {
 		"signed in: profile quake")
 }
 
+// withEarthEngine adds Google's hosts to others: its authorization server, and an Earth Engine that adds one and one for
+// whoever has a token of that server's and names a project.
+func withEarthEngine(t *testing.T, hosts map[string]http.Handler) map[string]http.Handler {
+	google := sandbox.New(sandbox.Options{
+		URL: "https://accounts.google.com", Dialect: sandbox.Google, Consent: sandbox.ConsentAllow,
+		Users:   []sandbox.User{{Name: "you@example.com", Password: password}},
+		Clients: []sandbox.Client{{ID: "YOUR-CLIENT-ID", Secret: password, RedirectURIs: []string{"http://127.0.0.1"}}},
+	})
+	t.Cleanup(google.Close)
+	hosts["accounts.google.com"], hosts["oauth2.googleapis.com"] = google, google
+	hosts["earthengine.googleapis.com"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		verdict := httptest.NewRecorder()
+		asked := httptest.NewRequest(http.MethodGet, "/api/info", nil)
+		asked.Header.Set("Authorization", r.Header.Get("Authorization"))
+		google.ServeHTTP(verdict, asked)
+		if verdict.Code != http.StatusOK || r.Header.Get("X-Goog-User-Project") != "YOUR-PROJECT" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		io.WriteString(w, `{"result":2}`)
+	})
+	return hosts
+}
+
 // wordsOfGroat are how R and Julia spell the one command of groat's that they run.
 var wordsOfGroat = regexp.MustCompile("\"groat\", c\\(\"get\", profile, \"--output\", \"header\"\\)|" +
 	"`groat get \\$profile --output header`")
@@ -142,6 +168,7 @@ func (m *machine) pythonPage() {
 	m.t.Helper()
 	m.write("app_credentials.json", fmt.Sprintf(`{"user_id":"dummy","client_id":%q,"client_secret":%q}`, tutorialClient,
 		password), 0o600)
+	m.write("home/.local/bin/xdg-open", "#!/bin/sh\nexec curl -sSfL -o /dev/null \"$1\"\n", 0o755)
 	rscript := os.Getenv("GROAT_RSCRIPT")
 	shown := map[string]int{}
 	for _, b := range Blocks(m.t, pythonPage) {
@@ -149,6 +176,9 @@ func (m *machine) pythonPage() {
 		switch b.Language {
 		case "sh":
 			command = b.Text
+			if strings.Contains(command, "--provider google") { // a browser there
+				command = "export DISPLAY=:0\n" + command
+			}
 		case "python":
 			command = "/usr/bin/python3 -W error - <<'END'\n" + b.Text + "END\n"
 		case "r", "julia":
@@ -163,8 +193,15 @@ func (m *machine) pythonPage() {
 		default:
 			m.t.Errorf("%s:%d: nothing runs this block (%q)", b.Page, b.Line, b.Language)
 		}
-		if command != "" && strings.Contains(m.run(Block{Page: b.Page, Line: b.Line, Text: command}), "user_id") {
+		if command == "" {
+			continue
+		}
+		said := m.run(Block{Page: b.Page, Line: b.Line, Text: command})
+		if strings.Contains(said, "user_id") {
 			shown[b.Language]++
+		}
+		if strings.Contains(b.Text, "import ee") && strings.TrimSpace(said) != "2" {
+			m.t.Errorf("%s:%d: Earth Engine says that one and one is %q", b.Page, b.Line, said)
 		}
 	}
 	want := map[string]int{"python": 3}

@@ -100,12 +100,12 @@ var parts = []part{
 		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
 			"Authorization value, where they can be had.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/install.sh"},
+		paths:    []string{"packaging/testing/install.sh", "protocol/python"},
 		command: []string{"sh", "-c", `
 			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
 			export GROAT_CARGO
 			go test -count=1 -timeout=1h -v \
-				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers)" \
+				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers|Python)" \
 				./packaging/e2e ./cmd/groat-commands &&
 			echo "ok each program below brought its server the token"`},
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},

@@ -37,8 +37,9 @@ packages=(
   podman              # asks docker-credential-groat, by its own configuration or docker's
   python3-aiohttp     # sends the Python module's tokens
   python3-authlib     # an independent client of client_secret_jwt, and the same
+  python3-dask python3-joblib  # start processes that ask groat
   python3-django-oauth-toolkit  # an authorization server's library
-  python3-fsspec python3-google-auth python3-joblib  # the same as aiohttp
+  python3-fsspec python3-google-auth  # the same as aiohttp
   python3-httpx       # the same
   python3-ipykernel python3-nbclient  # a Jupyter kernel, and who runs notebooks in it
   python3-pip         # asks for a password in place of the program keyring

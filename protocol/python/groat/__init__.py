@@ -723,7 +723,15 @@ def _dial(path: str, place_id: str) -> _Connection | None:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(_CONNECT_TIME)
-        sock.connect(path)
+        end = time.monotonic() + _CONNECT_TIME
+        while True:
+            try:
+                sock.connect(path)
+                break
+            except BlockingIOError:  # more connect than groatd's queue holds (unix(7))
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
         uid = _server_uid(sock)
         if uid != os.geteuid():
             raise Unreachable(
@@ -2257,7 +2265,7 @@ _KEYSTORES = {
 
 def _choose_keystore(word: str, command: str) -> None:
     if word not in _KEYSTORES:
-        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", command)
+        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", "groat keystore")
     params = dict(_KEYSTORES[word])
     if word == "passphrase":
         params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)

@@ -8,9 +8,12 @@ import json
 import multiprocessing
 import os
 import pickle
+import socket
 import subprocess
 import sys
+import threading
 import unittest
+import unittest.mock
 import urllib.request
 
 import groat
@@ -69,12 +72,48 @@ class OneMachine(unittest.TestCase):
             self.assertEqual(caught.exception.hint, "groat list")
         with multiprocessing.get_context("spawn").Pool(2) as spawned:
             self.assertEqual(set(spawned.map(groat.token, ["work"] * 8)), {renewed[0]})
+        import dask
         import joblib
 
-        self.assertEqual(
-            set(joblib.Parallel(n_jobs=2)(joblib.delayed(groat.token)("work") for _ in range(8))), {renewed[0]}
-        )
+        jobs = joblib.Parallel(n_jobs=2)(joblib.delayed(groat.token)("work") for _ in range(8))
+        tasks = [dask.delayed(groat.token)("work") for _ in range(8)]
+        done = dask.compute(*tasks, scheduler="processes", num_workers=2)
+        self.assertEqual(set((*jobs, *done)), {renewed[0]})
         self.assertEqual(token_requests(), before + 2)
+
+    def test_a_full_queue_is_waited_for(self) -> None:
+        path = os.path.join(os.environ["HOME"], "full.sock")
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+            listener.bind(path)
+            listener.listen(0)
+            first.connect(path)  # the queue holds one
+
+            def serve() -> None:
+                for _ in range(2):
+                    connection, _ = listener.accept()
+                    with connection, connection.makefile("rwb") as lines:
+                        for line in lines:
+                            answer = {"jsonrpc": "2.0", "id": json.loads(line)["id"], "result": {"served": True}}
+                            lines.write(json.dumps(answer).encode() + b"\n")
+                            lines.flush()
+                            return
+
+            server = threading.Thread(target=serve, daemon=True)
+            real = socket.socket.connect
+
+            def connect(self: socket.socket, address: str) -> None:
+                try:
+                    real(self, address)
+                except BlockingIOError:
+                    if not server.is_alive():
+                        first.close()
+                        server.start()
+                    raise
+
+            with unittest.mock.patch.dict(os.environ, GROAT_SOCKET=path):
+                with unittest.mock.patch.object(socket.socket, "connect", connect):
+                    self.assertEqual(groat.request("hello"), {"served": True})
+            server.join()
 
     def test_what_is_pickled_is_the_name(self) -> None:
         pickled = pickle.dumps(groat.auth("work"))

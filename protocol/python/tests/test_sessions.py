@@ -207,12 +207,14 @@ class Google(Sent):
     def test_earth_engine(self) -> None:
         import ee
 
+        self.addCleanup(ee.Reset)
         with self.assertRaises(ee.EEException):
             ee.Initialize(credentials=groat.google_credentials("ee"), url=API)
         ee.Initialize(credentials=groat.google_credentials("ee"), project="lab", url=API)
         refused("ee")
-        self.assertEqual(ee.compute("1 + 1")["path"], "/api/v1/projects/lab/value:compute")
-        ee.close()
+        with self.assertRaises(KeyError):  # the API's answer is no number
+            ee.Number(1).add(1).getInfo()
+        self.assertEqual([s[1] for s in self.sent() if s[0] == "/api/v1/projects/lab/value:compute"], [401, 200])
         ee.Initialize(credentials=groat.google_credentials("ee", quota_project="lab"), url=API)
 
 
