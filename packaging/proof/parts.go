@@ -96,6 +96,19 @@ var parts = []part{
 		result:       passed,
 	},
 	{
+		name:     "python",
+		what:     "The Python module with the Python of Debian 13: its connections, the protocol's vectors, a groatd.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
+		command: []string{"sh", "-c", `
+			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3) || exit
+			export GROAT_PYTHON
+			go test -count=3 -timeout=1h -run="^TestPython(Module|Client)$" ./packaging/e2e &&
+			echo "ok three times with $("$GROAT_PYTHON" --version)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestPythonModule$", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
 		name: "clients",
 		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
 			"Authorization value, where they can be had.",

@@ -126,7 +126,7 @@ class Temporary(Error):
 
 
 class Denied(Error):
-    """The person's own rules forbid it."""
+    """The person's own rules forbid it, or a token may not go where a request goes."""
 
     kind = "denied"
 
@@ -547,6 +547,7 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have SIGPIPE end it
 _CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
@@ -621,7 +622,7 @@ class _Connection:
         try:
             if sock.gettimeout() != timeout:
                 sock.settimeout(timeout)
-            sock.sendall(line)
+            sock.sendall(line, _NO_SIGNAL)
             while True:
                 result = self.hear(sock.recv(_CHUNK))
                 if result is not None:
@@ -734,9 +735,8 @@ def _dial(path: str, place_id: str) -> _Connection | None:
                 time.sleep(0.01)
         uid = _server_uid(sock)
         if uid != os.geteuid():
-            raise Unreachable(
-                f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
-            )
+            why = f"the socket belongs to another user (uid {uid}): nothing was sent to {path}"
+            raise Unreachable(why, _list(path))
         return _Connection(sock, place_id)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         sock.close()
@@ -744,10 +744,17 @@ def _dial(path: str, place_id: str) -> _Connection | None:
     except OSError as e:
         sock.close()
         why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
-        raise Unreachable(f"groatd cannot be reached at {path}: {why}", f"ls -l {path}") from None
+        raise Unreachable(f"groatd cannot be reached at {path}: {why}", _list(path)) from None
     except BaseException:
         sock.close()
         raise
+
+
+def _list(path: str) -> str:
+    """The command that shows what a path is."""
+    from shlex import quote
+
+    return "ls -ld " + quote(path)
 
 
 def _server_uid(sock: socket.socket) -> int:
@@ -769,7 +776,7 @@ class _Client:
         self.idle: list[_Connection] = []  # to append and to pop is atomic
         self.open: set[_Connection] = set()
         self._starting = allocate_lock()
-        self._gates: Any = None  # a semaphore for each asyncio loop
+        self._gates: dict[Any, Any] = {}  # a semaphore for each asyncio loop
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
@@ -791,11 +798,10 @@ class _Client:
             return connection.call(method, params, timeout)
 
     async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
-        """Is call for a coroutine of asyncio. Threads are used only to connect, and to start groatd."""
+        """Is call for a coroutine of asyncio."""
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        async with self._gate(loop):
+        async with self._gate(asyncio.get_running_loop()):
             repeatable = method in _REPEATABLE
             connection = self._idle_one() if repeatable else None
             if connection is not None:
@@ -806,20 +812,31 @@ class _Client:
                     self.close()
             for pause in _PAUSES if repeatable else ():
                 try:
-                    with await loop.run_in_executor(None, self._connect) as connection:
+                    with await self._async_connect() as connection:
                         return await connection.async_call(method, params, timeout)
                 except _Closed:
                     await asyncio.sleep(pause)
-            with await loop.run_in_executor(None, self._connect) as connection:
+            with await self._async_connect() as connection:
                 return await connection.async_call(method, params, timeout)
 
     def _gate(self, loop: Any) -> Any:
         import asyncio
-        import weakref
 
-        if self._gates is None:
-            self._gates = weakref.WeakKeyDictionary()
-        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST))
+        if loop not in self._gates:
+            self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
+            self._gates[loop] = asyncio.Semaphore(_MOST)
+        return self._gates[loop]
+
+    async def _async_connect(self) -> _Connection:
+        """Connects in a thread: groatd may have to be started. Where nobody waits any more the connection is closed."""
+        import asyncio
+
+        made = asyncio.get_running_loop().run_in_executor(None, self._connect)
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(lambda done: None if done.exception() else done.result().close())
+            raise
 
     def _idle_one(self) -> _Connection | None:
         try:
@@ -863,9 +880,8 @@ _ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.m
 def _start(route: _Route) -> None:
     """Has groatd started by groat, which has the rules for that."""
     if os.environ.get("GROAT_NO_AUTOSTART"):
-        raise Unreachable(
-            f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", "groatd"
-        )
+        hint = "groatd" if _find("groatd") else _ELSEWHERE
+        raise Unreachable(f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", hint)
     try:
         _groat("list")
     except Error as e:
