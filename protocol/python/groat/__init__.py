@@ -75,6 +75,7 @@ __all__ = [
     "status",
     "storage_options",
     "token",
+    "unlock",
     "whoami",
 ]
 
@@ -2217,7 +2218,7 @@ class SignIn:
         pass
 
 
-def login(profile: str, *, paste: bool = False, **parameters: Any) -> SignIn:
+def login(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> SignIn:
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
@@ -2225,20 +2226,22 @@ def login(profile: str, *, paste: bool = False, **parameters: Any) -> SignIn:
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
     asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
 
-    paste   asks for the address that the browser ended at, where that is on another machine
+    paste     asks for the address that the browser ended at, where that is on another machine
+    keystore  where credentials are kept on this machine, where nothing is chosen yet: "keychain", "passphrase" (an
+              encrypted file; the passphrase is asked for), "key-file" or "memory"
 
     A call that is interrupted gives the sign-in up.
     """
-    return _SigningIn(profile, parameters, paste).finish()
+    return _SigningIn(profile, parameters, paste, keystore).finish()
 
 
-def login_start(profile: str, *, paste: bool = False, **parameters: Any) -> None:
+def login_start(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> None:
     """Begins what login does, and returns once there is something to open; login_finish, in another cell, waits for the
     end. The sign-in is given up where it is begun anew, or where the process ends."""
     earlier = _begun.pop(profile, None)
     if earlier is not None:
         earlier.give_up()
-    begun = _SigningIn(profile, parameters, paste)
+    begun = _SigningIn(profile, parameters, paste, keystore)
     begun.until_shown()
     _begun[profile] = begun
 
@@ -2259,6 +2262,48 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
     return claims
 
 
+def unlock() -> None:
+    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
+    state = request("keystore")
+    params: dict[str, Any] = {}
+    if state.get("use") == "sealed" and state.get("key") == "passphrase":
+        params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
+    request("unlock", params, timeout=_STEP_TIME)
+
+
+_KEYSTORES = {
+    "keychain": {"use": "keychain"},
+    "passphrase": {"use": "sealed", "key": "passphrase"},
+    "key-file": {"use": "sealed", "key": "file"},
+    "memory": {"use": "memory"},
+}
+
+
+def _choose_keystore(word: str, command: str) -> None:
+    if word not in _KEYSTORES:
+        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", "groat keystore")
+    params = dict(_KEYSTORES[word])
+    if word == "passphrase":
+        params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
+        again = _hidden("The same again", KeystoreUnavailable, command)
+        if not again or again != params["passphrase"]:
+            raise UsageError("nothing was typed, or not twice the same: no keystore was chosen", command)
+    request("keystore", params, timeout=_STEP_TIME)
+
+
+def _hidden(what: str, otherwise: type[Error], command: str) -> str:
+    """What a person types without an echo. Where nobody can be asked the error is otherwise, and command its hint."""
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
+            return getpass.getpass(what + ": ")
+    except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
+        raise otherwise(f"{what}: nobody can type it here", command) from None
+
+
 class _GivenUp(KeyboardInterrupt):
     """An interrupt that ended a sign-in."""
 
@@ -2269,7 +2314,7 @@ class _GivenUp(KeyboardInterrupt):
 class _SigningIn:
     """One sign-in, on a connection of its own: groatd gives it up when that ends."""
 
-    def __init__(self, profile: str, parameters: dict[str, Any], paste: bool) -> None:
+    def __init__(self, profile: str, parameters: dict[str, Any], paste: bool, keystore: str | None) -> None:
         import shlex
 
         self.command = "groat login " + shlex.quote(profile)
@@ -2284,6 +2329,9 @@ class _SigningIn:
                 value = [value] if isinstance(value, str) else list(value)
             params[name] = value
             self.command += _flag(name, value)
+        if keystore is not None:
+            self.command += _flag("keystore", keystore)
+            _choose_keystore(keystore, self.command)
         if _somebody():
             params["confirm"] = True
         self.pid, self.paste, self.page = os.getpid(), paste, _Page()
@@ -2420,7 +2468,7 @@ class _SigningIn:
             self._send("login_input", answer)
 
     def _ask_for_secret(self, what: str, optional: bool) -> str:
-        typed = self._hidden(what)
+        typed = _hidden(what, LoginRequired, self.command)
         if not typed and not optional:
             raise LoginRequired("nothing was typed, and the sign-in was given up", self.command)
         if typed != typed.strip() or not typed.isprintable():
@@ -2428,18 +2476,8 @@ class _SigningIn:
         return typed
 
     def _ask_for_address(self) -> str:
-        return self._hidden("The address that the browser ended at, or the code in it").strip()
-
-    def _hidden(self, what: str) -> str:
-        import getpass
-        import warnings
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
-                return getpass.getpass(what + ": ")
-        except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
-            raise LoginRequired(f"nobody can be asked here: {what}", self.command) from None
+        what = "The address that the browser ended at, or the code in it"
+        return _hidden(what, LoginRequired, self.command).strip()
 
     def _ask(self, question: str) -> bool:
         try:
@@ -2621,12 +2659,12 @@ class _Status:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Makes %groat of "%load_ext groat": %groat status, and %groat login work with the flags of groat login."""
+    """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
     shell.register_magic_function(_magic, "line", "groat")
 
 
 def _magic(line: str) -> Any:
-    """%groat status [PROFILE] shows a table; %groat login PROFILE [flags] signs in."""
+    """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
     import shlex
 
     command, *words = shlex.split(line) or ["status"]
@@ -2634,7 +2672,9 @@ def _magic(line: str) -> Any:
         return _Status(status(*words))
     if command == "login" and words and not words[0].startswith("-"):
         return login(words[0], **_parameters(words[1:]))
-    raise UsageError("%groat knows status and login; other commands of groat are for a terminal", "%groat status")
+    if command == "unlock" and not words:
+        return unlock()
+    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "%groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -2646,7 +2686,7 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_")
         name = names.get(name, name)
-        if not flag.startswith("--") or name not in _LOGIN or name == "secret":
+        if not flag.startswith("--") or name not in _LOGIN and name != "keystore" or name == "secret":
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
             found[name] = True
