@@ -166,12 +166,12 @@ func failSetup(err error, typed string) error {
 	case setup.NotInstalled:
 		f.Message, f.Hint = visible.Name(e.Tool)+" is not on PATH, so it is not set up", "groat setup"
 	case setup.TooOld:
-		since := "sends a header to some addresses only since GDAL 3.10"
+		since, helper := "sends a header to some addresses only since GDAL 3.10", "gdal"
 		if e.Tool == "cargo" {
-			since = "has credential providers since 1.74"
+			since, helper = "has credential providers since 1.74", "cargo"
 		}
 		f.Message = fmt.Sprintf("%s %s, and is another (%s): nothing was changed", e.Tool, since, clean(e.Err.Error()))
-		f.Hint = "groat helper " + e.Tool + " --help"
+		f.Hint = "groat helper " + helper + " --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)

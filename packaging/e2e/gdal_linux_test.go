@@ -226,6 +226,11 @@ func TestGDALSendsWhatAPersonSays(t *testing.T) {
 	}{
 		{"run", "groat", []string{"run", "work", "--", program}, scoped, false},
 		{"helper", "/bin/sh", eval(""), scoped, false},
+		{"gdal_env of Python", debianPython, []string{"-I", "-B", "-c", `import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import groat
+with groat.gdal_env("work"):
+    sys.exit(subprocess.run(sys.argv[2:]).returncode)`, parts.Python(t), program}, scoped, false},
 		{"run --every-host", "groat", []string{"run", "work", "--every-host", "--", program}, true, true},
 		{"helper --every-host", "/bin/sh", eval("--every-host"), true, true},
 	} {

@@ -27,7 +27,7 @@ func TestPythonSessions(t *testing.T) {
 		parts.NoClient(t, byPython, name, "Debian 12 does not have it: not run, a stand-in is")
 	}
 	parts.NoClient(t, byPython, "xarray", "Debian's brings pandas: not run, it reads by rasterio and fsspec")
-	parts.NoClient(t, byPython, "rasterio with GDAL 3.10", "Debian 12 has 3.6: its choice of servers is not run")
+	parts.NoClient(t, byPython, "rasterio with GDAL 3.10", "Debian 12 has 3.6: not run, gdalinfo is")
 	u := newPythonUser(t)
 	for _, profile := range []string{"async", "authlib", "ee", "google", "planet", "quake"} {
 		u.signInFor(profile, u.auth.URL())

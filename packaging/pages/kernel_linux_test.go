@@ -19,21 +19,23 @@ import (
 // kernel is a notebook that is open in a browser, with a real Jupyter kernel behind it. What a browser does there is
 // done by testdata/kernel.py.
 type kernel struct {
-	t      *testing.T
-	m      *machine
-	path   string
-	cells  []*string // the sources; nil for a cell that is text
-	pid    int
-	in     io.WriteCloser
-	events *bufio.Scanner
-	said   strings.Builder // everything that the driver has said
-	failed strings.Builder // its stderr, and the kernel's
-	cmd    *exec.Cmd
+	t        *testing.T
+	m        *machine
+	path     string
+	cells    []*string // the sources; nil for a cell that is text
+	pid      int
+	versions string // of Python and the packages
+	in       io.WriteCloser
+	events   *bufio.Scanner
+	said     strings.Builder // everything that the driver has said
+	failed   strings.Builder // its stderr, and the kernel's
+	cmd      *exec.Cmd
 }
 
 // event is a line of the driver's; kernel.py says what there is.
 type event struct {
 	Kernel      int       `json:"kernel"`
+	Versions    string    `json:"versions"`
 	Cells       []*string `json:"cells"`
 	Ran         *int      `json:"ran"`
 	Shows       *string   `json:"shows"`
@@ -57,9 +59,12 @@ func (m *machine) openNotebook(name string) *kernel {
 	}
 	m.write("notebooks/"+name, string(text), 0o600)
 	k := &kernel{t: m.t, m: m, path: filepath.Join(m.dir, "notebooks", name)}
+	driver := filepath.Join(Root(), "packaging/pages/testdata/kernel.py")
+	if _, err := os.ReadFile(driver); err != nil { // so that the result of this test depends on it
+		m.t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // the cleanup has its end waited for
-	k.cmd = exec.CommandContext(ctx, "/usr/bin/python3", filepath.Join(Root(), "packaging/pages/testdata/kernel.py"),
-		k.path)
+	k.cmd = exec.CommandContext(ctx, "/usr/bin/python3", driver, k.path)
 	k.cmd.Env = append(m.env, "PYTHONPATH="+parts.Python(k.t), "PYTHONDONTWRITEBYTECODE=1")
 	k.cmd.Dir, k.cmd.Stderr = m.dir, &k.failed
 	stdout, err := k.cmd.StdoutPipe()
@@ -82,7 +87,7 @@ func (m *machine) openNotebook(name string) *kernel {
 		cancel()
 	})
 	e := k.next()
-	k.pid, k.cells = e.Kernel, e.Cells
+	k.pid, k.cells, k.versions = e.Kernel, e.Cells, e.Versions
 	return k
 }
 

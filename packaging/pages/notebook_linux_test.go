@@ -117,6 +117,7 @@ func testNotebook(t *testing.T, name, programs string, life time.Duration) {
 	if text, err := os.ReadFile(checkpoint); err != nil || !strings.Contains(string(text), "signed in: profile") {
 		t.Errorf("the checkpoint is none: %v", err)
 	}
+	t.Logf("notebooks: with %s", k.versions)
 	t.Logf("notebooks: %s: %s; %d secrets are in none of %d files and no environment or output", name, api.summary(),
 		watched.n, read)
 }

@@ -39,7 +39,7 @@ func testTwoLines(t *testing.T, k *kernel) {
 			"a secret does not belong in a cell, which is saved: leave it out, and it is asked for", ""},
 		{`groat.login("other", provider="spatiafi", secret="dummy")`, nil, "a secret does not belong in a cell", ""},
 		{`groat.login_finish("other")`, nil, "login_start has not begun this sign-in", "groat login other"},
-		{`%groat unlock`, nil, "%groat knows status and login", "%groat status"},
+		{`%groat backup`, nil, "%groat knows status, login and unlock", "%groat status"},
 		{`%groat login other --secret-stdin`, nil, "%groat login does not know '--secret-stdin'", "groat login --help"},
 	} {
 		_, failure := k.types(tt.source, tt.answers...)
@@ -55,7 +55,7 @@ func testTwoLines(t *testing.T, k *kernel) {
 	// As where a program runs the notebook.
 	k.do(map[string]any{"nobody": true})
 	_, failure := k.types(`groat.login("other", provider="spatiafi", username="you@example.com")`)
-	if failure != "groat: error: nobody can be asked here: Password of you@example.com, for auth.spatiafi.com\n"+
+	if failure != "groat: error: Password of you@example.com, for auth.spatiafi.com: nobody can type it here\n"+
 		"groat: hint: groat login other --provider spatiafi --username you@example.com" {
 		t.Errorf("%q", failure)
 	}
@@ -64,6 +64,7 @@ func testTwoLines(t *testing.T, k *kernel) {
 		`groat.ready("climate"), groat.ready("nowhere")`: "(True, False)",
 		"%groat login climate":                           "already signed in: profile climate",
 		"%groat status climate":                          "auth.climateengine.com</td>",
+		"%groat unlock":                                  "", // it is open
 	} {
 		if text, failure := k.types(source); failure != "" || !strings.Contains(text, want) {
 			t.Errorf("%s: %s, %s", source, text, failure)

@@ -38,17 +38,7 @@ func TestReadmePython(t *testing.T) {
 		"PYTHONPATH="+module+":"+filepath.Join(module, "tests/standins"))
 	m.work = m.dir
 	m.usePrograms(parts.Binaries(t))
-	shown := m.run(Block{Page: pythonPage, Text: `groat keystore use sealed --key-file
-/usr/bin/python3 -c 'import groat
-groat.login("work", provider="spatiafi", username="you@example.com")
-groat.login("quake", provider="earthscope")'
-`})
-	for _, text := range []string{"signed in: profile work", "created: App Credentials", "https://login.earthscope.org/",
-		"  code: ", "signed in: profile quake"} {
-		if !strings.Contains(shown, text) || strings.Contains(shown, password) {
-			t.Errorf("a sign-in by Python at a terminal does not show %q, or the password:\n%s", text, shown)
-		}
-	}
+	m.signInByPython()
 	m.pythonPage()
 
 	s.spatiafi.SetTokenLifetime(tokenLife)
@@ -116,6 +106,32 @@ groat.login("quake", provider="earthscope")'
 	if len(used) < 3 {
 		t.Errorf("the session used %d different tokens, want three at least", len(used))
 	}
+}
+
+// signInByPython signs in at a terminal, on a machine where nothing is chosen yet, and unlocks the keystore after the
+// end of groatd. A passphrase and a password are typed; the device is approved by itself.
+func (m *machine) signInByPython() {
+	m.t.Helper()
+	python := func(program string, shows ...string) {
+		m.t.Helper()
+		shown := m.run(Block{Page: pythonPage, Text: "/usr/bin/python3 -W error -c 'import groat\n" + program + "'\n"})
+		for _, text := range shows {
+			if !strings.Contains(shown, text) {
+				m.t.Errorf("at a terminal is not shown %q:\n%s", text, shown)
+			}
+		}
+		for _, secret := range []string{password, passphrase} {
+			if strings.Contains(shown, secret) {
+				m.t.Errorf("a secret is shown:\n%s", shown)
+			}
+		}
+	}
+	python(`groat.login("work", keystore="passphrase", provider="spatiafi", username="you@example.com")`,
+		"The same again: ", "signed in: profile work", "created: App Credentials")
+	m.endDaemon()
+	python("print(groat.ready(\"work\"))\ngroat.unlock()\nprint(groat.ready(\"work\"))", "False\n", "True\n")
+	python(`groat.login("quake", provider="earthscope")`, "https://login.earthscope.org/", "  code: ",
+		"signed in: profile quake")
 }
 
 // withEarthEngine adds Google's hosts to others: its authorization server, and an Earth Engine that adds one and one for
@@ -191,7 +207,11 @@ func (m *machine) pythonPage() {
 	want := map[string]int{"python": 3}
 	if rscript != "" {
 		want["r"] = 2
-		m.t.Logf("notebooks: R: both blocks of %s, with %s", pythonPage, rscript)
+		version, err := exec.CommandContext(m.t.Context(), rscript, "-e", "cat(R.version.string)").Output()
+		if err != nil {
+			m.t.Error(err)
+		}
+		m.t.Logf("notebooks: both blocks of R on the page, with %s", version)
 	}
 	if fmt.Sprint(shown) != fmt.Sprint(want) {
 		m.t.Errorf("the API's answer is shown by %v blocks, want %v", shown, want)

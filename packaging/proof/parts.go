@@ -25,6 +25,7 @@ var (
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	clients  = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: client: (.+)$`)
+	ran      = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: notebooks: (.+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
@@ -95,6 +96,19 @@ var parts = []part{
 		result:       passed,
 	},
 	{
+		name:     "python",
+		what:     "The Python module with the Python of Debian 13: its connections, the protocol's vectors, a groatd.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
+		command: []string{"sh", "-c", `
+			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3) || exit
+			export GROAT_PYTHON
+			go test -count=3 -timeout=1h -run="^TestPython(Module|Client)$" ./packaging/e2e &&
+			echo "ok three times with $("$GROAT_PYTHON" --version)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestPythonModule$", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
 		name: "clients",
 		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
 			"Authorization value, where they can be had.",
@@ -110,6 +124,24 @@ var parts = []part{
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},
 		result:       passed,
 		lists:        clients,
+	},
+	{
+		name: "notebooks",
+		what: "Each notebook of protocol/python/notebooks in a Jupyter kernel for more than three lives of a token " +
+			"of 20 s, kernel and groatd stopped for longer than one of them, and no secret in what is left; what " +
+			"else a person does in a kernel; each block of protocol/python/README.md, those for R with R.",
+		packages: append([]string{"./packaging/pages"}, programs...),
+		paths:    []string{"protocol/python", "packaging/testing/install.sh"},
+		env:      []string{"GROAT_NOTEBOOKS=all", "GROAT_RSCRIPT=/usr/bin/Rscript"},
+		shortEnv: []string{"GROAT_NOTEBOOKS="},
+		command: []string{"sh", "-c", `
+			command -v Rscript >/dev/null ||
+				DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends r-base-core || exit
+			go test -count=1 -timeout=1h -v -run="^Test(Notebooks|ReadmePython)$" ./packaging/pages &&
+			echo "ok every cell and block ran, no request was refused, no secret was found"`},
+		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestNotebooks$", "./packaging/pages"},
+		result:       passed,
+		lists:        ran,
 	},
 	{
 		name: "matrix",

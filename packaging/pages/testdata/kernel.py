@@ -13,12 +13,14 @@ It is told what to do by one JSON object a line on stdin, and says what happens 
     {"interrupt": true}  interrupts the kernel
     {"environment": 1}   says the kernel's own variables: {"environment": TEXT}
 
-It begins with {"kernel": PID, "cells": […]}, the sources of the cells, null for one that is text, and ends when stdin
-does.
+It begins with {"kernel": PID, "versions": TEXT, "cells": […]}, the sources of the cells, null for one that is text, and
+ends when stdin does.
 """
 
 import asyncio
+import importlib.metadata
 import json
+import platform
 import os
 import shutil
 import sys
@@ -87,7 +89,10 @@ async def main(path):
     page = Browser(nb, timeout=120, allow_errors=True, record_timing=False, kernel_name="python3",
                    resources={"metadata": {"path": os.path.dirname(path)}})
     async with page.async_setup_kernel():
+        packages = ("ipykernel", "nbclient", "requests", "authlib")
         say(kernel=page.km.provisioner.process.pid,
+            versions=", ".join(["Python " + platform.python_version()] +
+                               [f"{name} {importlib.metadata.version(name)}" for name in packages]),
             cells=[c.source if c.cell_type == "code" else None for c in nb.cells])
         asking = asyncio.ensure_future(questions(page.kc))
         running = None

@@ -75,6 +75,7 @@ __all__ = [
     "status",
     "storage_options",
     "token",
+    "unlock",
     "whoami",
 ]
 
@@ -125,7 +126,7 @@ class Temporary(Error):
 
 
 class Denied(Error):
-    """The person's own rules forbid it."""
+    """The person's own rules forbid it, or a token may not go where a request goes."""
 
     kind = "denied"
 
@@ -546,6 +547,7 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have SIGPIPE end it
 _CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
@@ -620,7 +622,7 @@ class _Connection:
         try:
             if sock.gettimeout() != timeout:
                 sock.settimeout(timeout)
-            sock.sendall(line)
+            sock.sendall(line, _NO_SIGNAL)
             while True:
                 result = self.hear(sock.recv(_CHUNK))
                 if result is not None:
@@ -733,9 +735,8 @@ def _dial(path: str, place_id: str) -> _Connection | None:
                 time.sleep(0.01)
         uid = _server_uid(sock)
         if uid != os.geteuid():
-            raise Unreachable(
-                f"the socket belongs to another user (uid {uid}): nothing was sent to {path}", f"ls -l {path}"
-            )
+            why = f"the socket belongs to another user (uid {uid}): nothing was sent to {path}"
+            raise Unreachable(why, _list(path))
         return _Connection(sock, place_id)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         sock.close()
@@ -743,10 +744,17 @@ def _dial(path: str, place_id: str) -> _Connection | None:
     except OSError as e:
         sock.close()
         why = "it takes no connection" if isinstance(e, (TimeoutError, socket.timeout)) else e.strerror or str(e)
-        raise Unreachable(f"groatd cannot be reached at {path}: {why}", f"ls -l {path}") from None
+        raise Unreachable(f"groatd cannot be reached at {path}: {why}", _list(path)) from None
     except BaseException:
         sock.close()
         raise
+
+
+def _list(path: str) -> str:
+    """The command that shows what a path is."""
+    from shlex import quote
+
+    return "ls -ld " + quote(path)
 
 
 def _server_uid(sock: socket.socket) -> int:
@@ -768,7 +776,7 @@ class _Client:
         self.idle: list[_Connection] = []  # to append and to pop is atomic
         self.open: set[_Connection] = set()
         self._starting = allocate_lock()
-        self._gates: Any = None  # a semaphore for each asyncio loop
+        self._gates: dict[Any, Any] = {}  # a semaphore for each asyncio loop
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
@@ -790,11 +798,10 @@ class _Client:
             return connection.call(method, params, timeout)
 
     async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
-        """Is call for a coroutine of asyncio. Threads are used only to connect, and to start groatd."""
+        """Is call for a coroutine of asyncio."""
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        async with self._gate(loop):
+        async with self._gate(asyncio.get_running_loop()):
             repeatable = method in _REPEATABLE
             connection = self._idle_one() if repeatable else None
             if connection is not None:
@@ -805,20 +812,31 @@ class _Client:
                     self.close()
             for pause in _PAUSES if repeatable else ():
                 try:
-                    with await loop.run_in_executor(None, self._connect) as connection:
+                    with await self._async_connect() as connection:
                         return await connection.async_call(method, params, timeout)
                 except _Closed:
                     await asyncio.sleep(pause)
-            with await loop.run_in_executor(None, self._connect) as connection:
+            with await self._async_connect() as connection:
                 return await connection.async_call(method, params, timeout)
 
     def _gate(self, loop: Any) -> Any:
         import asyncio
-        import weakref
 
-        if self._gates is None:
-            self._gates = weakref.WeakKeyDictionary()
-        return self._gates.setdefault(loop, asyncio.Semaphore(_MOST))
+        if loop not in self._gates:
+            self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
+            self._gates[loop] = asyncio.Semaphore(_MOST)
+        return self._gates[loop]
+
+    async def _async_connect(self) -> _Connection:
+        """Connects in a thread: groatd may have to be started. Where nobody waits any more the connection is closed."""
+        import asyncio
+
+        made = asyncio.get_running_loop().run_in_executor(None, self._connect)
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(lambda done: None if done.exception() else done.result().close())
+            raise
 
     def _idle_one(self) -> _Connection | None:
         try:
@@ -862,9 +880,8 @@ _ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.m
 def _start(route: _Route) -> None:
     """Has groatd started by groat, which has the rules for that."""
     if os.environ.get("GROAT_NO_AUTOSTART"):
-        raise Unreachable(
-            f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", "groatd"
-        )
+        hint = "groatd" if _find("groatd") else _ELSEWHERE
+        raise Unreachable(f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", hint)
     try:
         _groat("list")
     except Error as e:
@@ -2201,7 +2218,7 @@ class SignIn:
         pass
 
 
-def login(profile: str, *, paste: bool = False, **parameters: Any) -> SignIn:
+def login(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> SignIn:
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
@@ -2209,20 +2226,22 @@ def login(profile: str, *, paste: bool = False, **parameters: Any) -> SignIn:
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
     asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
 
-    paste   asks for the address that the browser ended at, where that is on another machine
+    paste     asks for the address that the browser ended at, where that is on another machine
+    keystore  where credentials are kept on this machine, where nothing is chosen yet: "keychain", "passphrase" (an
+              encrypted file; the passphrase is asked for), "key-file" or "memory"
 
     A call that is interrupted gives the sign-in up.
     """
-    return _SigningIn(profile, parameters, paste).finish()
+    return _SigningIn(profile, parameters, paste, keystore).finish()
 
 
-def login_start(profile: str, *, paste: bool = False, **parameters: Any) -> None:
+def login_start(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> None:
     """Begins what login does, and returns once there is something to open; login_finish, in another cell, waits for the
     end. The sign-in is given up where it is begun anew, or where the process ends."""
     earlier = _begun.pop(profile, None)
     if earlier is not None:
         earlier.give_up()
-    begun = _SigningIn(profile, parameters, paste)
+    begun = _SigningIn(profile, parameters, paste, keystore)
     begun.until_shown()
     _begun[profile] = begun
 
@@ -2243,6 +2262,48 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
     return claims
 
 
+def unlock() -> None:
+    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
+    state = request("keystore")
+    params: dict[str, Any] = {}
+    if state.get("use") == "sealed" and state.get("key") == "passphrase":
+        params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
+    request("unlock", params, timeout=_STEP_TIME)
+
+
+_KEYSTORES = {
+    "keychain": {"use": "keychain"},
+    "passphrase": {"use": "sealed", "key": "passphrase"},
+    "key-file": {"use": "sealed", "key": "file"},
+    "memory": {"use": "memory"},
+}
+
+
+def _choose_keystore(word: str, command: str) -> None:
+    if word not in _KEYSTORES:
+        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", "groat keystore")
+    params = dict(_KEYSTORES[word])
+    if word == "passphrase":
+        params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
+        again = _hidden("The same again", KeystoreUnavailable, command)
+        if not again or again != params["passphrase"]:
+            raise UsageError("nothing was typed, or not twice the same: no keystore was chosen", command)
+    request("keystore", params, timeout=_STEP_TIME)
+
+
+def _hidden(what: str, otherwise: type[Error], command: str) -> str:
+    """What a person types without an echo. Where nobody can be asked the error is otherwise, and command its hint."""
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
+            return getpass.getpass(what + ": ")
+    except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
+        raise otherwise(f"{what}: nobody can type it here", command) from None
+
+
 class _GivenUp(KeyboardInterrupt):
     """An interrupt that ended a sign-in."""
 
@@ -2253,7 +2314,7 @@ class _GivenUp(KeyboardInterrupt):
 class _SigningIn:
     """One sign-in, on a connection of its own: groatd gives it up when that ends."""
 
-    def __init__(self, profile: str, parameters: dict[str, Any], paste: bool) -> None:
+    def __init__(self, profile: str, parameters: dict[str, Any], paste: bool, keystore: str | None) -> None:
         import shlex
 
         self.command = "groat login " + shlex.quote(profile)
@@ -2268,6 +2329,9 @@ class _SigningIn:
                 value = [value] if isinstance(value, str) else list(value)
             params[name] = value
             self.command += _flag(name, value)
+        if keystore is not None:
+            self.command += _flag("keystore", keystore)
+            _choose_keystore(keystore, self.command)
         if _somebody():
             params["confirm"] = True
         self.pid, self.paste, self.page = os.getpid(), paste, _Page()
@@ -2404,7 +2468,7 @@ class _SigningIn:
             self._send("login_input", answer)
 
     def _ask_for_secret(self, what: str, optional: bool) -> str:
-        typed = self._hidden(what)
+        typed = _hidden(what, LoginRequired, self.command)
         if not typed and not optional:
             raise LoginRequired("nothing was typed, and the sign-in was given up", self.command)
         if typed != typed.strip() or not typed.isprintable():
@@ -2412,18 +2476,8 @@ class _SigningIn:
         return typed
 
     def _ask_for_address(self) -> str:
-        return self._hidden("The address that the browser ended at, or the code in it").strip()
-
-    def _hidden(self, what: str) -> str:
-        import getpass
-        import warnings
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
-                return getpass.getpass(what + ": ")
-        except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
-            raise LoginRequired(f"nobody can be asked here: {what}", self.command) from None
+        what = "The address that the browser ended at, or the code in it"
+        return _hidden(what, LoginRequired, self.command).strip()
 
     def _ask(self, question: str) -> bool:
         try:
@@ -2605,12 +2659,12 @@ class _Status:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Makes %groat of "%load_ext groat": %groat status, and %groat login work with the flags of groat login."""
+    """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
     shell.register_magic_function(_magic, "line", "groat")
 
 
 def _magic(line: str) -> Any:
-    """%groat status [PROFILE] shows a table; %groat login PROFILE [flags] signs in."""
+    """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
     import shlex
 
     command, *words = shlex.split(line) or ["status"]
@@ -2618,7 +2672,9 @@ def _magic(line: str) -> Any:
         return _Status(status(*words))
     if command == "login" and words and not words[0].startswith("-"):
         return login(words[0], **_parameters(words[1:]))
-    raise UsageError("%groat knows status and login; other commands of groat are for a terminal", "%groat status")
+    if command == "unlock" and not words:
+        return unlock()
+    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "%groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -2630,7 +2686,7 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_")
         name = names.get(name, name)
-        if not flag.startswith("--") or name not in _LOGIN or name == "secret":
+        if not flag.startswith("--") or name not in _LOGIN and name != "keystore" or name == "secret":
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
             found[name] = True

@@ -73,8 +73,12 @@ class Connections(unittest.TestCase):
     def test_groatd_is_restarted(self) -> None:
         with standin.groatd(hand_out) as server:
             groat.token("work")
-            server.hang_up()
-            self.assertEqual(groat.token("work"), "t0ken")
+            before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as many a script has it
+            try:
+                server.hang_up()
+                self.assertEqual(groat.token("work"), "t0ken")
+            finally:
+                signal.signal(signal.SIGPIPE, before)
             self.assertEqual(len(server.connections), 2)
 
     def test_what_was_not_answered_is_repeated_if_it_may_be(self) -> None:
@@ -190,7 +194,20 @@ class Connections(unittest.TestCase):
             with self.assertRaises(groat.Unreachable) as caught:
                 groat.token("work")
             self.assertIn("another user (uid 4242)", str(caught.exception))
+            self.assertEqual(caught.exception.hint, "ls -ld " + home + "/s")
             self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+    def test_what_is_no_socket(self) -> None:
+        with standin.environment(GROAT_SOCKET="~/a b") as home:
+            with open(home + "/a b", "wb"):
+                pass
+            self.assertRaises(groat.Unreachable, groat.token, "work")
+            loop = home + "/loop"
+            os.symlink(loop, loop)
+            os.environ["GROAT_SOCKET"] = loop + "/a b"
+            with self.assertRaises(groat.Unreachable) as caught:
+                groat.token("work")
+            self.assertEqual(caught.exception.hint, f"ls -ld '{loop}/a b'")
 
     def test_the_lock_says_where_groatd_listens(self) -> None:
         with standin.environment() as home:
@@ -250,7 +267,7 @@ class Starting(unittest.TestCase):
         may = {"GROAT_NO_AUTOSTART": ""}
         unreachable, config = groat.Unreachable, groat.ConfigError
         cases: list[tuple[str, dict[str, str], str, type[groat.Error], str]] = [
-            ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: groatd"),
+            ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: https://"),
             ("no groat", may, "", unreachable, "not on PATH here\nhint: "),
             ("no home", {"HOME": "x"}, "", groat.Error, "hint: "),
             ("a relative socket", {"GROAT_SOCKET": "s"}, "", config, "hint: unset GROAT_SOCKET"),
@@ -329,6 +346,31 @@ class Asyncio(unittest.TestCase):
         with standin.groatd(answer):
             asyncio.run(run())
             release.set()
+
+    def test_a_call_that_is_cancelled_while_it_connects(self) -> None:
+        connecting, release = threading.Event(), threading.Event()
+        reach = groat._Route.reach
+
+        def slow(route: groat._Route) -> Optional[groat._Connection]:
+            connecting.set()
+            release.wait(60)
+            return reach(route)
+
+        async def run() -> None:
+            waiting = asyncio.ensure_future(groat.async_token("work"))
+            while not connecting.is_set():
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await waiting
+            release.set()
+            self.assertEqual(await groat.async_token("work"), "t0ken")
+            while len(groat._current().open) > 1:
+                await asyncio.sleep(0)
+
+        with standin.groatd(hand_out), mock.patch.object(groat._Route, "reach", slow):
+            asyncio.run(asyncio.wait_for(run(), 60))
+            self.assertEqual(len(groat._current().open), 1)
 
     def test_restarts_and_silence(self) -> None:
         release = threading.Event()

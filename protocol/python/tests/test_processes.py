@@ -4,6 +4,7 @@ GROAT_TEST_API is the address of the authorization server, which has an API belo
 """
 
 import concurrent.futures
+import functools
 import json
 import multiprocessing
 import os
@@ -121,19 +122,18 @@ class OneMachine(unittest.TestCase):
         self.assertNotIn(groat.token("work").encode(), pickled)
 
     def test_a_worker_without_groat(self) -> None:
-        program = "import pickle, sys; sys.path.insert(0, sys.argv[1]); pickle.loads(bytes.fromhex(sys.argv[2])).token"
-        session = pickle.dumps(groat.session("work")).hex()
-        empty = os.path.join(os.environ["HOME"], "empty")
-        os.mkdir(empty, mode=0o700)
-        done = subprocess.run(
-            [sys.executable, "-I", "-B", "-c", program, os.path.dirname(os.path.dirname(groat.__file__)), session],
-            env={"HOME": empty, "XDG_RUNTIME_DIR": empty, "PATH": empty}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertTrue(
-            done.stderr.endswith(
-                "groat.Unreachable: groatd does not run, and groat, which starts it, is not on PATH here\n"
-                "hint: https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters\n"
-            ),
-            done.stderr,
-        )
+        page = "hint: https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters\n"
+        path = os.path.join(os.environ["HOME"], "worker")
+        os.mkdir(path, mode=0o700)
+        program = "import pickle, sys; sys.path.insert(0, sys.argv[1]); pickle.loads(bytes.fromhex(sys.argv[2]))()"
+        argv = [sys.executable, "-I", "-B", "-c", program, os.path.dirname(os.path.dirname(groat.__file__))]
+        work = pickle.dumps(functools.partial(groat.token, "work")).hex()
+        env = {"HOME": path, "XDG_RUNTIME_DIR": path, "PATH": path}
+        forwarded = {"GROAT_SOCKET": path + "/gone", "GROAT_NO_AUTOSTART": "1"}
+        for more, said in (
+            ({}, "groatd does not run, and groat, which starts it, is not on PATH here\n"),
+            (forwarded, f"groatd does not run at {path}/gone, and GROAT_NO_AUTOSTART forbids starting it\n"),
+        ):
+            done = subprocess.run(argv + [work], env={**env, **more}, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertTrue(done.stderr.endswith("groat.Unreachable: " + said + page), done.stderr)
