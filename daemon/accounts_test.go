@@ -276,7 +276,8 @@ func TestListingsLeaveAFailingStoreAlone(t *testing.T) {
 // person has signed in is known.
 func TestTheHintOfARefusedClientMakesAnother(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
-		params := protocol.LoginParams{Profile: "geo", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		params := protocol.LoginParams{Profile: "geo", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
 		withPassword := func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
 			return protocol.NewLoginSecret([]byte(password)), nil
 		}

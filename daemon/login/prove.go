@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,11 +84,8 @@ func (l *Login) provingError(err error, stored *keystore.Item) error {
 	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(stored.ClientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " --client-id " + visible.Word(stored.ClientID)
 	if l.kind == grant.ByAppCredentials {
-		user := "YOU"
-		if stored.Username != "" {
-			user = visible.Word(stored.Username)
-		}
-		e.Data.Hint = "groat login " + l.params.Profile + " --username " + user + " --new-client"
+		e.Data.Hint = "groat login " + l.params.Profile + " --username " +
+			visible.Word(cmp.Or(stored.Username, "YOU")) + " --new-client"
 	}
 	return e
 }

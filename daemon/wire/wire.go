@@ -36,8 +36,8 @@ type Context struct {
 	Configured bool
 	// SignIn is the flags of "groat login" that name the profile's server, for a profile beside it; empty: not known.
 	SignIn string
-	// NewClient is the flags of "groat login" that have the provider create another client, where it creates them; empty
-	// where it does not, or the user name is not known.
+	// NewClient is the flags of "groat login" that have the provider create another client, where it creates them;
+	// empty where it does not, or the user name is not known.
 	NewClient string
 	// Scope is what the profile's sign-in asks for; empty where that is not known. Client: the profile signs in as a
 	// client, without a person.

@@ -302,8 +302,8 @@ func (s *Store) emptied() error {
 		return nil
 	}
 	how, _ := s.startOver()
-	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is damaged: it is empty, and held the credentials "+
-		"of %s: bring it back from a backup, or give up what it held (rm %s) and %s", s.path, expected, s.path, how),
+	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is damaged: it is empty, and held the "+
+		"credentials of %s: bring it back from a backup, or give up what it held (rm %s) and %s", s.path, expected, s.path, how),
 		Next: "rm " + visible.Word(s.path)}
 }
 
