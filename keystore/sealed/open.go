@@ -303,8 +303,8 @@ func (s *Store) emptied() error {
 	}
 	how, _ := s.startOver()
 	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is damaged: it is empty, and held the "+
-		"credentials of %s: bring it back from a backup, or give up what it held (rm %s) and %s", s.path, expected, s.path, how),
-		Next: "rm " + visible.Word(s.path)}
+		"credentials of %s: bring it back from a backup, or give up what it held (rm %s) and %s",
+		s.path, expected, s.path, how), Next: "rm " + visible.Word(s.path)}
 }
 
 // startOver is how a person goes on with a new file, in words and as a command; signing in is none of this package's.
