@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/testing/parts"
@@ -27,7 +28,7 @@ func TestPythonSessions(t *testing.T) {
 		parts.NoClient(t, byPython, name, "Debian 12 does not have it: not run, a stand-in is")
 	}
 	parts.NoClient(t, byPython, "xarray", "Debian's brings pandas: not run, it reads by rasterio and fsspec")
-	parts.NoClient(t, byPython, "rasterio with GDAL 3.10", "Debian 12 has 3.6: not run, gdalinfo is")
+	parts.NoClient(t, byPython, "rasterio with GDAL 3.10", "Debian 12 has 3.6: make proof PART=python has it")
 	u := newPythonUser(t)
 	for _, profile := range []string{"async", "authlib", "ee", "google", "planet", "quake"} {
 		u.signInFor(profile, u.auth.URL())
@@ -43,8 +44,11 @@ func TestPythonProcesses(t *testing.T) {
 	t.Parallel()
 	tier.Needs(t, "python3-authlib", "python3-dask", "python3-joblib")
 	pythonClient(t, "dask joblib")
-	parts.NoClient(t, byPython, "dask.distributed", "it takes 20 more packages: not run, dask's processes are")
+	parts.NoClient(t, byPython, "dask.distributed", "it takes 20 more packages: make proof PART=python has it")
 	u := newPythonUser(t)
 	u.restart() // without a token
 	u.unittest("test_processes")
+	if os.Getenv("GROAT_PYTHON") != "" {
+		u.unittest("test_cluster")
+	}
 }

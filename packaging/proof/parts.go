@@ -96,15 +96,20 @@ var parts = []part{
 		result:       passed,
 	},
 	{
-		name:     "python",
-		what:     "The Python module with the Python of Debian 13: its connections, the protocol's vectors, a groatd.",
+		name: "python",
+		what: "The Python module with the Python of Debian 13 and its packages: the protocol's vectors, connections, " +
+			"authentication, sessions and credentials of other packages, processes and a Dask cluster.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
 		command: []string{"sh", "-c", `
-			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3) || exit
+			packages="aiohttp authlib dask distributed fsspec google-auth httpx joblib rasterio requests"
+			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3 \
+				$(printf 'python3-%s ' $packages)) || exit
 			export GROAT_PYTHON
-			go test -count=3 -timeout=1h -run="^TestPython(Module|Client)$" ./packaging/e2e &&
-			echo "ok three times with $("$GROAT_PYTHON" --version)"`},
+			go test -count=3 -timeout=1h -run="^TestPython(Module|Client|Auth|Sessions|Processes)$" ./packaging/e2e &&
+			echo "ok three times with $("$GROAT_PYTHON" --version), $("$GROAT_PYTHON" -c '
+				import importlib.metadata as m, sys
+				print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestPythonModule$", "./packaging/e2e"},
 		result:       passed,
 	},

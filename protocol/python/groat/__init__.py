@@ -1240,9 +1240,9 @@ class Auth:
         async with groat.auth("work").client_session() as s:    # an aiohttp.ClientSession
         urllib.request.build_opener(groat.auth("work"))
 
-    A token goes only over https, or over http to this machine, and only where the profile lists an API: groatd knows.
-    Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API is followed without
-    the token. A request that brings a header of the same name is sent as it is.
+    A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
+    API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
+    is followed without the token. A request that brings a header of the same name is sent as it is.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
@@ -1416,15 +1416,29 @@ class _Address:
         shown = f"[{self.host}]" if ":" in self.host else self.host
         self.origin = f"{self.scheme}://{shown}" + ("" if self.port == usual else f":{self.port}")
 
-    def target(self) -> str:
-        """The address to ask groatd for. It is Denied where no token may go."""
+    def target(self, environment: bool = True) -> str:
+        """The address to ask groatd for. It is Denied where no token may go.
+
+        environment says whether the library sends by the proxy that the environment names.
+        """
         letters = self.host.replace("-", "").replace(".", "").replace("_", "").replace(":", "")
         known = letters.isalnum() and letters.isascii()
         if not (known and (self.scheme == "https" or self.scheme == "http" and self._is_loopback())):
             raise Denied(
                 f"a token goes over https only, or over http to this machine, and not to {self.origin}", "groat list"
             )
+        if self.scheme == "http" and environment and self._is_proxied():
+            raise Denied(
+                f"a proxy would see the token for {self.origin}: http_proxy is set, and no_proxy lacks {self.host}",
+                f'export no_proxy="$no_proxy,{self.host}"',
+            )
         return self.origin + self.path
+
+    def _is_proxied(self) -> bool:
+        from urllib.request import getproxies, proxy_bypass
+
+        proxies = getproxies()
+        return bool(proxies.get("http") or proxies.get("all")) and not proxy_bypass(self.host)
 
     def _is_loopback(self) -> bool:
         if self.host == "localhost":
@@ -1597,7 +1611,7 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
     send = session._request  # what all methods of a session lead to
 
     async def request(method: str, url: Any, **rest: Any) -> Any:
-        target = _aiohttp_address(session._build_url(url)).target()
+        target = _aiohttp_address(session._build_url(url)).target(bool(options.get("trust_env")))
         t = await auth._async_token(target)
         ((name, value),) = t.header.items()
         headers = session._prepare_headers(rest.get("headers"))

@@ -13,6 +13,7 @@ import os
 import pickle
 import threading
 import unittest
+import unittest.mock
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -309,6 +310,23 @@ class Addresses(unittest.TestCase):
                     self.assertEqual(address.target(), target)
                 else:
                     self.assertRaises(groat.Denied, address.target)
+
+    def test_no_proxy_sees_a_token(self) -> None:
+        for variables, seen in (
+            ({"http_proxy": "http://proxy:3128"}, True),
+            ({"all_proxy": "http://proxy:3128"}, True),
+            ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost"}, False),
+            ({"https_proxy": "http://proxy:3128"}, False),
+            ({}, False),
+        ):
+            with self.subTest(variables), unittest.mock.patch.dict(os.environ, variables, clear=True):
+                local, remote = groat._address_of("http://localhost:8000"), groat._address_of("https://h")
+                self.assertEqual(remote.target(), "https://h/")  # it sees a tunnel
+                self.assertEqual(local.target(environment=False), "http://localhost:8000/")
+                if seen:
+                    self.assertRaises(groat.Denied, local.target)
+                else:
+                    self.assertEqual(local.target(), "http://localhost:8000/")
 
     def test_what_is_under_an_api(self) -> None:
         for url, api, within in (

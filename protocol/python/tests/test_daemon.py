@@ -90,3 +90,30 @@ class Restarts(unittest.TestCase):
         self.assertNotEqual((got[0], groat.status()["pid"]), (token, pid))
         kill()
         self.assertNotEqual(asyncio.run(groat.async_token("work")), got[0])
+
+
+class Trouble(unittest.TestCase):
+    def test_a_method_that_groatd_does_not_know(self) -> None:
+        with self.assertRaises(groat.ProtocolError) as caught:
+            groat.request("mint")
+        self.assertEqual((caught.exception.code, caught.exception.hint), (-32601, "groat restart"))
+
+    def test_a_promise_that_cannot_be_kept(self) -> None:
+        with self.assertRaises(groat.UsageError) as caught:
+            groat.token("work", min_ttl=100_000)
+        most = caught.exception.data["max_min_ttl"]
+        self.assertEqual(caught.exception.hint, f"groat get work --min-ttl {most}s")
+        self.assertRaises(ValueError, groat.token, "../work")
+
+    def test_a_locked_keystore(self) -> None:
+        def run(*command: str) -> None:
+            subprocess.run(command, input=b"four words and more", check=True, capture_output=True)
+
+        run("groat", "keystore", "move", "sealed", "--passphrase-stdin")
+        kill()
+        with self.assertRaises(groat.Locked) as caught:
+            groat.token("work")
+        self.assertEqual(caught.exception.hint, "groat unlock")
+        self.assertIs(groat.ready("work"), False)
+        run("groat", "unlock", "--passphrase-stdin")
+        self.assertIs(groat.ready("work"), True)
