@@ -266,8 +266,8 @@ func (s *Store) lostKey(k KeyFile) error {
 	if names := s.expected(); names != "" {
 		lost = "the credentials of " + names
 	}
-	return &keystore.GoneError{Said: fmt.Sprintf("the key file %s is gone, and nothing else opens %s: bring it back from "+
-		"a backup; or give up %s by moving the sealed file away, and sign in again", k.Path, s.path, lost),
+	return &keystore.GoneError{Said: fmt.Sprintf("the key file %s is gone, and nothing else opens %s: bring it back "+
+		"from a backup; or give up %s by moving the sealed file away, and sign in again", k.Path, s.path, lost),
 		Next: "mv " + visible.Word(s.path) + " " + visible.Word(s.path+".lost"), SignIn: true}
 }
 

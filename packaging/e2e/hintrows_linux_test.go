@@ -34,7 +34,8 @@ var notProvoked = map[string]string{
 	"autostart.UnitInstalled": byService,
 
 	"broker.ErrEnded": byServer, "broker.ErrKeyRefused": byServer, "broker.ErrManyTokens": byTime,
-	"broker.ErrOften": byTime, "broker.ErrOneScope": byServer, "broker.ErrOneToken": byServer, "broker.ErrQuota": byTime,
+	"broker.ErrOften": byTime, "broker.ErrOneScope": byServer, "broker.ErrOneToken": byServer,
+	"broker.ErrQuota":    byTime,
 	"broker.ErrRejected": byTime, "broker.ErrRotationLost": byServer, "broker.ErrSameToken": byTime,
 	"broker.ErrStopped": byTime, "broker.ErrWaited": byTime, "broker.NoIDToken": byServer, "broker.OnlyFor": byServer,
 	"broker.Outage": byTime,
@@ -58,10 +59,12 @@ var notProvoked = map[string]string{
 	"groat-commands.errNotConfirmed": byTerminal, "groat-commands.errNotEnded": byMachine,
 	"groat-commands.errNotHandedOver": byService, "groat-commands.errNotInBackup": byPerson,
 	"groat-commands.errNotReached": byMachine, "groat-commands.errNotReplaced": byMachine,
-	"groat-commands.errNotSeen": byMachine, "groat-commands.errNotSetUp": byPerson, "groat-commands.errNotTold": byMachine,
+	"groat-commands.errNotSeen": byMachine, "groat-commands.errNotSetUp": byPerson,
+	"groat-commands.errNotTold":      byMachine,
 	"groat-commands.errNothingTyped": byTerminal, "groat-commands.errOthersUnit": byService,
 	"groat-commands.errPassphrasesDiffer": byTerminal, "groat-commands.errProgram": byPerson,
-	"groat-commands.errRestores": byWire, "groat-commands.errRuntimeDir": byMachine, "groat-commands.errSameAPI": byPerson,
+	"groat-commands.errRestores": byWire, "groat-commands.errRuntimeDir": byMachine,
+	"groat-commands.errSameAPI":      byPerson,
 	"groat-commands.errSecretUnused": byWire, "groat-commands.errServiceDown": byService,
 	"groat-commands.errServiceHangs": byService, "groat-commands.errServicePlace": byService,
 	"groat-commands.errSetupAPI": byPerson, "groat-commands.errSetupBroken": byPerson,
@@ -81,8 +84,8 @@ var notProvoked = map[string]string{
 	"report.hungUp": byBug, "report.oldDaemon": byBug,
 }
 
-// checkHintRows wants each row of the table of errors that a person reads to be met by a provocation or to have a reason
-// why not.
+// checkHintRows wants each row of the table of errors that a person reads to be met by a provocation, or to have a
+// reason why not.
 func checkHintRows(t *testing.T, met map[string]bool) {
 	rows := hintRows(t)
 	if len(rows) < 120 {

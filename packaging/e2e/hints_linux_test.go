@@ -191,7 +191,8 @@ func (f *follower) provocations() []provocation {
 			f.write(f.profile("hand")+".good", f.file(".config/groat/profiles.d/hand.toml"))
 			f.write(f.profile("hand"), "nonsense = 1\n")
 		}, typed: "groat get hand", wants: "unknown key"},
-		{name: "two profiles for git", rows: []string{"groat-commands.errSetupProfile", "groat-commands.errSetupUnasked"},
+		{name: "two profiles for git",
+			rows:  []string{"groat-commands.errSetupProfile", "groat-commands.errSetupUnasked"},
 			typed: "groat setup git", wants: "say which profile is meant", itself: true},
 		{name: "nobody to ask", rows: []string{"groat-commands.errNoTerminal"}, typed: "groat logout hand",
 			wants: "there is no terminal", itself: true},
@@ -201,8 +202,8 @@ func (f *follower) provocations() []provocation {
 			wants: "has no flag --nope", after: "groat list"},
 		{name: "git's variables", rows: []string{"groat-commands.errGitCount"}, vars: "export GIT_CONFIG_COUNT=x; ",
 			typed: "groat run work -- true", wants: "GIT_CONFIG_COUNT"},
-		{name: "no token", rows: []string{"groat-commands.errRefusedInput"}, typed: "printf 'a b' | groat get work --refused",
-			wants: "no token", vars: "TOKEN=$(groat get work); ", itself: true},
+		{name: "no token", rows: []string{"groat-commands.errRefusedInput"},
+			typed: "printf 'a b' | groat get work --refused", wants: "no token", vars: "TOKEN=$(groat get work); ", itself: true},
 		{name: "an API key", rows: []string{"report.StaticKey"}, make: func(f *follower) {
 			f.groat("dummy-key\n", "login", "key", "--provider", "climateengine-key", "--secret-stdin")
 		}, typed: "groat get key", wants: "an API key", itself: true},
@@ -213,7 +214,8 @@ func (f *follower) provocations() []provocation {
 		}, typed: "groat backup " + kept + " --passphrase-stdin", stdin: hintPassphrase + "\n", wants: "exists already",
 			itself: true},
 		{name: "a backup that is not", rows: []string{"groat-commands.errNoBackup"}, itself: true,
-			typed: "groat restore " + kept + ".old --passphrase-stdin", stdin: hintPassphrase + "\n", wants: "does not exist", person: map[string]string{
+			typed: "groat restore " + kept + ".old --passphrase-stdin", stdin: hintPassphrase + "\n",
+			wants: "does not exist", person: map[string]string{
 				"groat restore FILE": "groat restore " + kept + " --passphrase-stdin"}},
 		{name: "a socket's path", rows: []string{"report.NoRoute"}, vars: "export GROAT_SOCKET=s/agent.sock; ",
 			typed: "groat list", wants: "is not absolute"},
@@ -242,7 +244,8 @@ func (f *follower) provocations() []provocation {
 				f.t.Fatal(other.stderr)
 			}
 		}, typed: "groat list", wants: "is another place's"},
-		{name: "a key that is lost", rows: []string{"keystore.ErrUnavailable", "keystore.GoneError"}, make: func(f *follower) {
+		{name: "a key that is lost", rows: []string{"keystore.ErrUnavailable", "keystore.GoneError"}, make: func(
+			f *follower) {
 			f.groat(hintPassphrase+"\n", "unlock", "--passphrase-stdin")
 			f.groat("", "keystore", "move", "sealed", "--key-file")
 			f.stop()
@@ -261,7 +264,8 @@ func (f *follower) provocations() []provocation {
 					f.t.Fatal(said, err)
 				}
 				f.stop()
-				if err := f.sandbox.control("client", url.Values{"id": {now.Client}, "disabled": {"true"}}); err != nil {
+				disabled := url.Values{"id": {now.Client}, "disabled": {"true"}}
+				if err := f.sandbox.control("client", disabled); err != nil {
 					f.t.Fatal(err)
 				}
 			}, typed: "groat get work", wants: "does not accept"},
