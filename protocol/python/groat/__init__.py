@@ -1317,28 +1317,36 @@ class Auth:
     # httpx asks for a flow: it is sent each answer, and may yield another request.
 
     def sync_auth_flow(self, request: Any) -> Iterator[Any]:
-        t = self._token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, False)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = self._better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = self._token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, False):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = self._better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
-        t = await self._async_token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, True)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = await self._async_better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, True):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = await self._async_better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1544,7 +1552,7 @@ def _httpx_address(url: Any) -> _Address:
     return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
 
 
-def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
+def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
     """Puts a token on a request, if that brings no header of its own.
 
     httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
@@ -1576,6 +1584,13 @@ def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
 
     request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
     return True
+
+
+def _httpx_take_off(request: Any, t: Token, extensions: Any) -> None:
+    """Leaves the caller's request as it was: it may be sent again, and shown."""
+    for name in t.header:
+        request.headers.pop(name, None)
+    request.extensions = extensions
 
 
 def _httpx_refused(answer: Any, t: Token) -> Any:
