@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -63,6 +64,35 @@ func TestNotebooks(t *testing.T) {
 	for name := range notebooks {
 		if all || name == "climateengine.ipynb" {
 			t.Run(name, func(t *testing.T) { testNotebook(t, name, programs, life) })
+		}
+	}
+}
+
+// TestNotebooksAreClean: what is in the repository has not been run, and each is in the table.
+func TestNotebooksAreClean(t *testing.T) {
+	entries, err := os.ReadDir(filepath.Join(Root(), "protocol/python/notebooks"))
+	if err != nil || len(entries) != len(notebooks) {
+		t.Fatalf("%d notebooks, want %d: %v", len(entries), len(notebooks), err)
+	}
+	for _, e := range entries {
+		var is struct {
+			Cells []struct {
+				Type    string `json:"cell_type"`
+				Count   *int   `json:"execution_count"`
+				Outputs []any
+			}
+		}
+		text, err := os.ReadFile(filepath.Join(Root(), "protocol/python/notebooks", e.Name()))
+		if err == nil {
+			err = json.Unmarshal(text, &is)
+		}
+		if _, ok := notebooks[e.Name()]; err != nil || !ok || len(is.Cells) < 4 {
+			t.Errorf("%s: %d cells, known: %v, %v", e.Name(), len(is.Cells), ok, err)
+		}
+		for n, cell := range is.Cells {
+			if cell.Count != nil || len(cell.Outputs) > 0 {
+				t.Errorf("cell %d of %s has been run", n, e.Name())
+			}
 		}
 	}
 }
@@ -194,7 +224,8 @@ func (a *slowAPI) verdict(t *testing.T) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.refused) > 0 || len(a.tokens) < 4 || a.last.Sub(a.first) < 3*a.life || a.slept < a.life {
+	// A token of the shortest life may end on its way, on a busy machine: then groat.auth has it replaced.
+	if len(a.refused) > 0 && a.life > 10*time.Second || len(a.tokens) < 4 || a.last.Sub(a.first) < 3*a.life || a.slept < a.life {
 		t.Errorf("%d requests, %d tokens, for %v, of which asleep %v; refused were %v", a.requests, len(a.tokens),
 			a.last.Sub(a.first), a.slept, a.refused)
 	}

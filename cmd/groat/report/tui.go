@@ -109,11 +109,15 @@ func NoRoute(cause error) *Failure {
 }
 
 // OtherPlace says that the groatd at a socket is another place's.
-func OtherPlace(socket string, theirs, ours frame.Place, cause error) *Failure {
-	return &Failure{Code: ExitConfig,
-		Message: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", socket,
-			visible.Text(theirs.String()), ours),
+func OtherPlace(r *frame.Route, theirs frame.Place, cause error) *Failure {
+	f := &Failure{Code: ExitConfig,
+		Message: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", r.OwnSocket(),
+			visible.Text(theirs.String()), *r.Place),
 		Hint: "env -u GROAT_SOCKET groat status", Cause: cause}
+	if r.Sockets.Explicit == "" { // GROAT_SOCKET has led that groatd here: it has to go
+		f.Hint = "GROAT_SOCKET=" + visible.Word(r.OwnSocket()) + " groat stop"
+	}
+	return f
 }
 
 // NoAnswer says that groatd took too long.
