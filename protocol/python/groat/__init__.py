@@ -110,7 +110,8 @@ class Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a stack: those that groat writes to stderr."""
-        return ["groat: error: " + self.message] + (["groat: hint: " + self.hint] if self.hint else [])
+        hint = "%" + self.hint if _magic_takes(self.hint) else self.hint
+        return ["groat: error: " + self.message] + (["groat: hint: " + hint] if hint else [])
 
 
 class LoginRequired(Error):
@@ -2672,23 +2673,47 @@ class _Status:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+_loaded = False
+
+
 def load_ipython_extension(shell: Any) -> None:
     """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
+    global _loaded
     shell.register_magic_function(_magic, "line", "groat")
+    _loaded = True
+
+
+def _magic_takes(hint: str) -> bool:
+    """Whether a command can be typed in the next cell, with % before it."""
+    import shlex
+
+    if not (_loaded and _somebody() and hint.startswith("groat ")):
+        return False
+    try:
+        _magic_call(shlex.split(hint)[1:])
+    except ValueError:  # also UsageError
+        return False
+    return True
 
 
 def _magic(line: str) -> Any:
     """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
     import shlex
 
-    command, *words = shlex.split(line) or ["status"]
+    return _magic_call(shlex.split(line) or ["status"])()
+
+
+def _magic_call(words: list[str]) -> Callable[[], Any]:
+    """What a line of %groat does."""
+    command, *words = words
     if command == "status" and len(words) < 2 and not any(word.startswith("-") for word in words):
-        return _Status(status(*words))
+        return lambda: _Status(status(*words))
     if command == "login" and words and not words[0].startswith("-"):
-        return login(words[0], **_parameters(words[1:]))
+        parameters = _parameters(words[1:])
+        return lambda: login(words[0], **parameters)
     if command == "unlock" and not words:
-        return unlock()
-    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "%groat status")
+        return unlock
+    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
