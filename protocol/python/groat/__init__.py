@@ -2252,7 +2252,7 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
-    client_id, issuer, grant, scope, and so on; resources is --api. A profile that exists needs none. What to open, and
+    client_id, issuer, grant, scope, api (or resources), and so on. A profile that exists needs none. What to open, and
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
     asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
 
@@ -2311,7 +2311,8 @@ _KEYSTORES = {
 
 def _choose_keystore(word: str, command: str) -> None:
     if word not in _KEYSTORES:
-        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", "groat keystore")
+        known = ", ".join(_KEYSTORES)
+        raise UsageError(f"there is no keystore {word!r}; there are {known}", "groat keystore")
     params = dict(_KEYSTORES[word])
     if word == "passphrase":
         params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
@@ -2350,6 +2351,7 @@ class _SigningIn:
         self.command = "groat login " + shlex.quote(profile)
         params: dict[str, Any] = {"profile": profile}
         for name, value in parameters.items():
+            name = next((ours for ours, flag in _FLAGS.items() if flag == name), name)
             self._check(name, value)
             if value is None or value is False:
                 continue
