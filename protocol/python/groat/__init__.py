@@ -1766,7 +1766,9 @@ class _Session(_OAuth2):
     def __reduce__(self) -> tuple[Any, ...]:
         names = self.__attrs__  # type: ignore[attr-defined] # requests' own list of what is pickled
         state = {name: getattr(self, name) for name in names if name not in ("auth", "cookies")}
-        state["headers"] = {n: v for n, v in state["headers"].items() if n.lower() not in _SECRET_HEADERS}
+        state["headers"] = state["headers"].copy()
+        for name in _SECRET_HEADERS:
+            state["headers"].pop(name, None)
         return (*super().__reduce__(), state)
 
 
@@ -1803,7 +1805,7 @@ def session(
 
     It never asks the authorization server: fetch_token and refresh_token return what groatd has. An answer 401 has the
     token replaced and the request sent once more. The settings are authlib's: proxies, verify, default_timeout, ….
-    Pickled it is the profile's name and the settings of requests, without headers and cookies.
+    Pickled it is the profile's name and the settings of requests, without cookies and what else is secret.
     """
     theirs = _theirs("authlib.integrations.requests_client").OAuth2Session
     return _signed(_mix(_Session, theirs), session, profile, scope, audience, settings)
@@ -1858,9 +1860,11 @@ async def get_async_session(app_credentials: None = None, *, profile: str | None
     name = await asyncio.get_running_loop().run_in_executor(None, _spatiafi, app_credentials, profile)
     await async_get(name)
     limits = httpx.Limits(max_connections=None)
-    if not settings:
-        return async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
-    return async_session(name, **{"limits": limits, **settings})
+    if settings:
+        return async_session(name, **{"limits": limits, **settings})
+    made = async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
+    made._remember(async_session, name)  # a transport cannot be pickled
+    return made
 
 
 def _spatiafi(app_credentials: object, profile: str | None) -> str | None:
@@ -1974,13 +1978,16 @@ _GDAL_CHOOSES = (3, 10)
 class _Variables(dict[str, str]):
     """Environment variables, which are set while it is entered. It is a dict for all who take one."""
 
+    _before: tuple[dict[str, str | None], ...] = ()  # of each time that it was entered
+
     def __enter__(self) -> _Variables:
-        self._before = {name: os.environ.get(name) for name in self}
+        self._before += ({name: os.environ.get(name) for name in self},)
         os.environ.update(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name, value in self._before.items():
+        self._before, before = self._before[:-1], self._before[-1]
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
