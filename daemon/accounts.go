@@ -20,11 +20,12 @@ type accounts struct {
 
 	mu    sync.Mutex
 	names map[string]string // :: profile → account; "" where it has none, or there is no credential
+	users map[string]string // :: profile → the user name that a person has signed in with
 	pause time.Time         // until then the store is not asked for the listings' sake
 }
 
 func newAccounts(store keystore.Store) *accounts {
-	return &accounts{Store: store, names: map[string]string{}}
+	return &accounts{Store: store, names: map[string]string{}, users: map[string]string{}}
 }
 
 // Get implements [keystore.Store].
@@ -34,7 +35,7 @@ func (a *accounts) Get(ctx context.Context, profile string) (keystore.Item, erro
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if _, known := a.names[profile]; !known { // else by a write, which may be later than what was read
-			a.names[profile] = accountOf(item)
+			a.names[profile], a.users[profile] = accountOf(item), item.Username
 		}
 	}
 	return item, err
@@ -45,7 +46,7 @@ func (a *accounts) Set(ctx context.Context, profile string, item keystore.Item) 
 	err := a.Store.Set(ctx, profile, item)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.names[profile] = accountOf(item)
+	a.names[profile], a.users[profile] = accountOf(item), item.Username
 	return err
 }
 
@@ -62,7 +63,15 @@ func (a *accounts) forget(profiles ...string) {
 	defer a.mu.Unlock()
 	for _, name := range profiles {
 		delete(a.names, name)
+		delete(a.users, name)
 	}
+}
+
+// user returns the user name that a person has signed in with, as far as it is known without reading.
+func (a *accounts) user(profile string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.users[profile]
 }
 
 // accountOf is what a person calls the account of a credential: theirs, or else the client's. The client of a session

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"strings"
@@ -267,6 +268,36 @@ func TestListingsLeaveAFailingStoreAlone(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if got := h.statusOf(t, "machine").Account; got != "machine" {
 			t.Errorf("after the pause: %q", got)
+		}
+	})
+}
+
+// A client that its provider has created and refuses now is replaced by the command that the hint has: as whom the
+// person has signed in is known.
+func TestTheHintOfARefusedClientMakesAnother(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
+		params := protocol.LoginParams{Profile: "geo", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
+		withPassword := func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+			return protocol.NewLoginSecret([]byte(password)), nil
+		}
+		first, err := h.visit(t).Login(t.Context(), params, withPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.server.DisableClient(first.ClientID, true)
+		h.cool("geo")
+		_, err = h.token(t, "geo")
+		want := "groat login geo --username " + person + " --new-client"
+		if e := wantError(t, err, protocol.LoginRequired); e.Hint() != want || h.statusOf(t, "geo").Hint != want {
+			t.Errorf("%q, and in the status %q; want %q", e.Hint(), h.statusOf(t, "geo").Hint, want)
+		}
+		again := protocol.LoginParams{Profile: "geo", Username: person, NewClient: true}
+		if _, err := h.visit(t).Login(t.Context(), again, withPassword); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.token(t, "geo"); err != nil {
+			t.Error(err)
 		}
 	})
 }

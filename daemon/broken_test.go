@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
@@ -234,4 +235,60 @@ func TestWrongNamesAreListed(t *testing.T) {
 	if h.Profiles() != 1 {
 		t.Errorf("%d profiles", h.Profiles())
 	}
+}
+
+// A person who looks at the profiles sees the files as they are: one that was mended, one that was added, and whether
+// all of them can be used. What was in use stays so.
+func TestStatusLooksAtTheFilesAgain(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
+		restart, _ := h.restartsIn(t, t.TempDir(), store)
+		restart()
+		for _, p := range []protocol.LoginParams{h.ofDevice("work"), h.ofMachine("lab")} {
+			h.signIn(t, p)
+		}
+		looks := func() (broken []string, whole *protocol.Trouble) {
+			t.Helper()
+			st, err := h.visit(t).Status(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range st.Profiles {
+				if p.Broken {
+					broken = append(broken, p.Profile)
+				}
+			}
+			return broken, st.Configuration
+		}
+		mend := h.spoils(t, "work")
+		if err := h.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if broken, whole := looks(); len(broken) != 1 || whole != nil {
+			t.Errorf("spoiled: %q, %+v", broken, whole)
+		}
+		mend()
+		if broken, whole := looks(); len(broken) != 0 || whole != nil {
+			t.Errorf("mended: %q, %+v", broken, whole)
+		}
+		h.write(t, "profiles.d/new.toml", "nonsense = 1\n")
+		if broken, _ := looks(); len(broken) != 1 || broken[0] != "new" {
+			t.Errorf("added: %q", broken)
+		}
+		h.write(t, "config.toml", "nonsense = 1\n")
+		time.Sleep(2 * time.Second) // an answer stands for a second
+		_, whole := looks()
+		if whole == nil || !strings.Contains(whole.Message, "config.toml:1") || !strings.Contains(whole.Hint, "config.toml") {
+			t.Errorf("a configuration that cannot be used: %+v", whole)
+		}
+		if one, err := h.visit(t).Status(t.Context(), "lab"); err != nil || one.Configuration == nil {
+			t.Errorf("one profile's: %+v, %v", one, err)
+		}
+		if _, err := h.token(t, "work"); err != nil {
+			t.Errorf("what was in use: %v", err)
+		}
+		h.write(t, "config.toml", "")
+		if _, whole := looks(); whole != nil {
+			t.Errorf("mended: %+v", whole)
+		}
+	})
 }

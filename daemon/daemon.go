@@ -392,6 +392,9 @@ func (d *Daemon) context(profile string) wire.Context {
 		c.SignIn = signIn(p)
 		kind := p.Kind()
 		c.Client = !kind.Session() && !kind.StaticKey()
+		if user := d.stores.Of(p).Store.(*accounts).user(profile); kind == grant.ByAppCredentials && user != "" {
+			c.NewClient = "--username " + visible.Word(user) + " --new-client"
+		}
 		c.Scope = p.Endpoint.Server().Default(grant.Request{Scope: strings.Fields(p.Scope)}, true).Scope
 	}
 	return c

@@ -73,8 +73,9 @@ func useKeystore(c *conn, params []byte) (any, error) {
 				e.Message = "the old passphrase does not fit, and nothing was changed"
 				e.Data.Hint = "groat keystore passphrase"
 			case errors.Is(err, keystore.ErrLocked) && kp.Use == "sealed" && kp.Key == "passphrase":
-				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed"
-				e.Data.Hint = "groat unlock, or to change it: groat keystore passphrase"
+				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed; groat " +
+					"keystore passphrase changes it"
+				e.Data.Hint = "groat keystore use sealed --passphrase"
 			case errors.Is(err, keystore.ErrLocked) && kp.Move == "sealed" && kp.Key == "passphrase" &&
 				c.d.hasPassphrase():
 				e.Message = "the credentials are in a sealed file with a passphrase already, and it is another one"

@@ -70,6 +70,9 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	lookup, done := c.d.accounts()
 	defer done()
 	set := c.d.profiles.Usable()
+	if pp.After == "" {
+		set, _ = c.d.profiles.Looked()
+	}
 	describe := func(name string) protocol.ProfileInfo {
 		p, broken := set.Named(name), set.Broken(name)
 		info := protocol.ProfileInfo{Profile: name, Resources: []string{}}
@@ -133,6 +136,14 @@ func needs(p preset.Provider, kind grant.Kind) string {
 	return ""
 }
 
+// trouble is what people are told of a configuration that cannot be used as it is now.
+func trouble(whole *config.Error) *protocol.Trouble {
+	if whole == nil {
+		return nil
+	}
+	return &protocol.Trouble{Message: whole.Error(), Hint: whole.Hint}
+}
+
 func profileStatus(c *conn, params []byte) (any, error) {
 	var sp protocol.StatusParams
 	if err := jsonrpc.DecodeParams(params, &sp); err != nil {
@@ -158,6 +169,8 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
+		_, whole := c.d.profiles.Looked()
+		r.Configuration = trouble(whole)
 		_, err := c.d.find(sp.Profile)
 		set = c.d.profiles.Snapshot()
 		if err != nil && !set.Knows(sp.Profile) {
@@ -167,14 +180,17 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{describe(sp.Profile)}
 		return r, nil
 	}
+	set = c.d.profiles.Usable()
 	if sp.After == "" {
+		var whole *config.Error
+		set, whole = c.d.profiles.Looked()
+		r.Configuration = trouble(whole)
 		r.Keystore = c.d.keystoreStatus()
 		r.Network = c.d.networkInStatus()
 		r.Unsaved = c.d.unsaved(r.Keystore.Use)
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	set = c.d.profiles.Usable()
 	page.Profiles, page.Next, err = status.Page(set, sp.After, describe)
 	return page, err
 }

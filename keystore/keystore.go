@@ -173,6 +173,21 @@ type Status struct {
 	Message string
 }
 
+// GoneError is an [ErrUnavailable]: what held credentials is not there any more, or empty.
+type GoneError struct {
+	Said string
+	Next string // the command by which a person goes on without what it held; empty: signing in again
+}
+
+func (e *GoneError) Error() string { return ErrUnavailable.Error() + ": " + e.Said }
+func (e *GoneError) Unwrap() error { return ErrUnavailable }
+
+// VariableError is an [ErrConflict]: GROAT_KEYSTORE says what cannot be.
+type VariableError struct{ Said string }
+
+func (e *VariableError) Error() string { return ErrConflict.Error() + ": " + e.Said }
+func (e *VariableError) Unwrap() error { return ErrConflict }
+
 // LeftBehind is an [ErrConflict]: another keystore was chosen while this one holds a credential.
 type LeftBehind struct {
 	Profile, In string

@@ -30,10 +30,19 @@ type StatusResult struct {
 	Place    *PlaceStatus   `json:"place,omitempty"`
 	Keystore KeystoreResult `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
 	Network  *NetworkResult `json:"network,omitempty"` // on the first page only
+	// Configuration says why the files of the configuration cannot be used as they are now, nil where they can: what
+	// was read before is in use. On the first page only.
+	Configuration *Trouble `json:"configuration,omitempty"`
 	// Unsaved says, in sentences about the daemon, what would be lost if it ended now; on the first page only.
 	Unsaved  []string        `json:"unsaved,omitempty"`
 	Profiles []ProfileStatus `json:"profiles"`       // sorted by name
 	Next     string          `json:"next,omitempty"` // the After of the next page; empty on the last
+}
+
+// Trouble is what is wrong, for people, and the next command.
+type Trouble struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // PlaceStatus is a place as [StatusResult] has it.
@@ -96,7 +105,7 @@ type ProfileStatus struct {
 	// whatever is renewed: 0 where that is not known.
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
-	// SessionEndsSoon is set once SessionEndsAt is so near that a person is told of it.
+	// SessionEndsSoon is set once SessionEndsAt, or the end of the last token, is so near that a person is told of it.
 	SessionEndsSoon bool `json:"session_ends_soon,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`

@@ -108,7 +108,7 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 	}
 	for _, name := range o.replace {
 		if !slices.ContainsFunc(found.Profiles, func(i protocol.RestoreItem) bool { return i.Profile == name }) {
-			return errNotInBackup(name)
+			return errNotInBackup(path, name)
 		}
 	}
 	if !o.json {

@@ -135,9 +135,9 @@ func (a *app) export(ctx context.Context, params protocol.ExportParams, json boo
 	return printResult(a, &result, json, func(r *protocol.ExportResult) []byte {
 		switch {
 		case params.Stop != "" || params.All:
-			return textExportsStopped(r)
+			return textExportsStopped(a.screen(), r)
 		case params != protocol.ExportParams{}:
-			return textExportStarted(r)
+			return textExportStarted(a.screen(), r)
 		}
 		return textExports(a.screen(), r.Exports, time.Now())
 	})

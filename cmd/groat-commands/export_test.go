@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
 )
 
 const kept = `"result":{"exports":[{"path":"/home/alice/my file","profile":"work","form":"header","state":"current",` +
@@ -112,6 +113,23 @@ func TestStatusListsTheFiles(t *testing.T) {
 		d := newFakeDaemon(t, answer(none))
 		if o := run(t, d.socket, "", "status", "--json"); o.code != 0 || strings.Contains(o.stdout, "exports") {
 			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// What is said of a file fits a terminal: it is broken between words, and neither in the path nor in the command.
+func TestExportFitsATerminal(t *testing.T) {
+	path := "/home/ann/a directory/header.txt"
+	r := &protocol.ExportResult{Exports: []protocol.Export{{Path: path, Profile: "work", Form: protocol.FormHeader}}}
+	got := string(textExportStarted(screen{width: 60}, r))
+	want := path + " has a header of profile\n  work from now on;\n  groat export --stop '" + path + "'\n  ends that\n"
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	r.Exports[0].Message = "the file was replaced by another program while groatd had it"
+	for line := range strings.Lines(string(textExportsStopped(screen{width: 60}, r))) {
+		if columns(line) > 61 {
+			t.Errorf("%q", line)
 		}
 	}
 }

@@ -70,10 +70,10 @@ func (a *app) profile(args []string) string {
 func (a *app) readRefused(ctx context.Context) (string, error) {
 	b, err := a.readInput(ctx, maxInput)
 	if err != nil {
-		return "", errStdin(err)
+		return "", a.errStdin(err)
 	}
 	if !frame.ValidVisible(string(b)) {
-		return "", errRefusedInput()
+		return "", a.errRefusedInput()
 	}
 	return string(b), nil
 }

@@ -238,14 +238,14 @@ func TestGetIntoNothing(t *testing.T) {
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1", "PATH=" + os.Getenv("PATH")}
 	for _, tt := range []struct{ name, script, want string }{
 		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`,
-			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send " +
-				"the output somewhere else\ncode 1\n"},
+			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: df " +
+				"-h .\ncode 1\n"},
 		{"kubectl's", `"$0" helper kubectl >/dev/full; echo "code $?" >&2`,
-			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send " +
-				"the output somewhere else\ncode 1\n"},
+			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: df " +
+				"-h .\ncode 1\n"},
 		{"docker's", `echo h.example | "$0" helper docker get >/dev/full; echo "code $?" >&2`,
-			"groat: cannot write the answer: write /dev/stdout: no space left on device (send the output somewhere " +
-				"else)\ncode 1\n"},
+			"groat: cannot write the answer: write /dev/stdout: no space left on device (df -h " +
+				".)\ncode 1\n"},
 		{"closed stdout", `"$0" get >&-; echo "code $?" >&2`, "code 0\n"},
 		{"everything else closed", `out=$("$0" get <&- 2>&-); echo "code $? $out" >&2`, "code 0 abc.DEF-123_~+/==\n"},
 	} {

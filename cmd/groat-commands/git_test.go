@@ -123,8 +123,7 @@ func TestGitHelperNamesTheChoices(t *testing.T) {
 			`"hint":"groat list","choices":` + resources + `}}`
 	})
 	const host = "protocol=https\nhost=git.example:8443\n"
-	const byName = "git config --global credential.https://git.example:8443.username home, " +
-		"or export GROAT_PROFILE=home"
+	const byName = "git config --global credential.https://git.example:8443.username home"
 	const whole, paths = `{"home":"https://git.example:8443","work":"https://git.example:8443"}`,
 		`{"home":"https://git.example:8443/a","work":"https://git.example:8443/b"}`
 	for _, c := range []struct{ resources, in, hint string }{

@@ -228,7 +228,7 @@ func (l *importSource) load(ctx context.Context, from string) (err error) {
 	case "":
 	case "-":
 		if l.content, err = l.app.readInput(ctx, maxContent); err != nil {
-			return errStdin(err)
+			return l.app.errStdin(err)
 		}
 	default:
 		if l.from, err = filepath.Abs(from); err != nil {
@@ -269,7 +269,7 @@ func (l *importSource) take(ctx context.Context, ids, trust []string) (protocol.
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case l.content != nil && errors.Is(err, protocol.ErrLineTooLong):
-		err = errStdin(errInputNoFit)
+		err = l.app.errStdin(errInputNoFit)
 	}
 	return result, err
 }

@@ -185,7 +185,7 @@ func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protoc
 	}
 	text, err := a.readInput(ctx, maxInput)
 	if err != nil {
-		return old, fresh, errStdin(err)
+		return old, fresh, a.errStdin(err)
 	}
 	defer clear(text)
 	first, second, both := bytes.Cut(text, []byte("\n"))

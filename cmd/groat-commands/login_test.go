@@ -121,7 +121,7 @@ func TestLoginAsksTwice(t *testing.T) {
 		hear()
 	})
 	got := run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin")
-	if got.code != report.ExitUsage || !strings.Contains(got.stderr, errStdinSpent().Message) {
+	if got.code != report.ExitUsage || !strings.Contains(got.stderr, (&app{}).errStdinSpent().Message) {
 		t.Errorf("%+v", got)
 	}
 }

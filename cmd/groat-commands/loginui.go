@@ -34,7 +34,7 @@ func (v *loginUI) answer(ctx context.Context, p protocol.Prompt) (protocol.Login
 		v.wait(true)
 		defer v.wait(false)
 		if !v.secrets.stdin && v.app.stdinWaits() {
-			return protocol.LoginSecret{}, errStdinWaits
+			return protocol.LoginSecret{}, v.app.failStdinWaits()
 		}
 		return v.secrets.answer(ctx, p)
 	case protocol.PromptConfirm:

@@ -169,7 +169,7 @@ func TestALoginWithoutASecretToType(t *testing.T) {
 		if len(args) == 4 {
 			typed += " --client-id c-1"
 		}
-		x.expect("groat: hint: " + typed + ", or if the client has no secret: " + typed + " --client-auth none\n")
+		x.expect("groat: hint: " + typed + " --client-auth none\n")
 		x.end(2)
 	}
 }

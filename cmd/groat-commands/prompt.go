@@ -112,7 +112,7 @@ func (s *secretSource) answer(ctx context.Context, p protocol.Prompt) (protocol.
 	}
 	if err != nil {
 		clear(b)
-		return protocol.LoginSecret{}, errStdin(err)
+		return protocol.LoginSecret{}, s.app.errStdin(err)
 	}
 	return protocol.NewLoginSecret(b), nil
 }
@@ -125,10 +125,10 @@ func (s *secretSource) line(ctx context.Context, p protocol.Prompt) (b []byte, e
 		s.spent = true
 		if b, err = s.app.readInput(ctx, maxInput); err != nil {
 			clear(b)
-			return nil, errStdin(err)
+			return nil, s.app.errStdin(err)
 		}
 	case b == nil && !p.Optional:
-		return nil, errStdinSpent()
+		return nil, s.app.errStdinSpent()
 	}
 	s.rest = nil
 	if p.Further {

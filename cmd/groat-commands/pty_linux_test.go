@@ -284,7 +284,7 @@ func TestPromptWithSlowPerson(t *testing.T) {
 	x.expect("[2J: ")
 	x.hidden()
 	x.write("hunter2\n")
-	x.expect("groat: error: too late\ngroat: hint: try again\n")
+	x.expect("groat: error: too late\ngroat: hint: groat status\n")
 	x.end(report.ExitTemporary)
 }
 

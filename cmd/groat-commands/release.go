@@ -5,11 +5,15 @@ import (
 	"strings"
 )
 
-// older reports whether release a is before b. A release that is no version, as that of a build without tags, is
-// neither before nor after another.
+// older reports whether release a, which runs, is before b, as far as that is known. Of two builds without tags, which
+// have the names of their commits, the one that runs is taken for the older. A build that has no name is neither before
+// nor after another, nor is one without a tag and one with it.
 func older(a, b string) bool {
 	one, ok := parseRelease(a)
 	other, ok2 := parseRelease(b)
+	if !ok && !ok2 {
+		return a != b && isCommit(a) && isCommit(b)
+	}
 	if !ok || !ok2 {
 		return false
 	}
@@ -19,6 +23,12 @@ func older(a, b string) bool {
 		}
 	}
 	return false
+}
+
+// isCommit reports whether a release is what "git describe --always --dirty" says where there is no tag.
+func isCommit(s string) bool {
+	s = strings.TrimSuffix(s, "-dirty")
+	return len(s) >= 7 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // parseRelease reads what "git describe --tags --dirty" makes of a commit, as v1.2.3-4-gabc: the last tag, and how many

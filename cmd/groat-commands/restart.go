@@ -94,11 +94,11 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 	failed := func() error {
 		last, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		s := askStatus(last, r)
-		if s != nil && s.PID != d.status.PID {
+		s, runs := a.replacedBy(last, d.status.PID)
+		if s != nil {
 			return a.write(textReplaced(s))
 		}
-		return errNotReplaced(d.status.PID, s != nil, filepath.Join(r.Place.State, frame.LogFile))
+		return errNotReplaced(d.status.PID, runs, filepath.Join(r.Place.State, frame.LogFile))
 	}
 	bounded, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
@@ -115,30 +115,22 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 			return failed()
 		case <-tick.C:
 		}
-		if s := askStatus(bounded, r); s != nil && s.PID != d.status.PID {
+		if s, _ := a.replacedBy(bounded, d.status.PID); s != nil {
 			return a.write(textReplaced(s))
 		}
 	}
 }
 
-// askStatus returns the status of the groatd that runs, or nil where none answers.
-func askStatus(ctx context.Context, r *frame.Route) *protocol.StatusResult {
-	deadline, _ := ctx.Deadline()
-	conn, err := r.Reach(deadline, false)
-	if conn == nil && err == nil {
-		conn = r.ReachHolder(deadline)
+// replacedBy returns the status of the groatd that runs where it is another one than that of pid, else nil; runs
+// reports whether one answers.
+func (a *app) replacedBy(ctx context.Context, pid int) (other *protocol.StatusResult, runs bool) {
+	d, err := a.findRunning(ctx)
+	if d == nil || err != nil {
+		return nil, false
 	}
-	if conn == nil || err != nil {
-		return nil
+	d.c.Close()
+	if d.status.PID == pid {
+		return nil, true
 	}
-	c, err := protocol.FromConn(conn)
-	if err != nil {
-		return nil
-	}
-	defer c.Close()
-	var s protocol.StatusResult
-	if c.Call(ctx, protocol.MethodStatus, struct{}{}, &s) != nil {
-		return nil
-	}
-	return &s
+	return &d.status, true
 }

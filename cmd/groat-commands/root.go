@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,25 +12,37 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// execute builds the command tree and runs args.
+// execute runs args.
 func (a *app) execute(ctx context.Context, args []string) error {
 	running := false
 	a.typed = args
+	root := a.rootCommand()
+	// Whatever fails before this hook is about how the command was called.
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { running, a.path = true, cmd.CommandPath() }
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = []string{"version"}
+	}
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	a.json, a.path = wantsJSON(cmd, args), cmd.CommandPath()
+	if err != nil && !running {
+		return usageError(cmd, args, err)
+	}
+	return err
+}
+
+// rootCommand builds the command tree.
+func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "groat",
-		Short:         helpRoot.short,
-		Long:          helpRoot.long,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		// Whatever fails before this hook is about how the command was called.
-		PersistentPreRun:  func(cmd *cobra.Command, _ []string) { running, a.path = true, cmd.CommandPath() },
+		Use:               "groat",
+		Short:             helpRoot.short,
+		Long:              helpRoot.long,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.showWarnings(cmd) },
 	}
 	root.DisableSuggestions = true // tui.go words the suggestion
 	root.Flags().BoolP("version", "v", false, flagVersion)
-	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
-		args = []string{"version"}
-	}
 	root.AddCommand(
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
@@ -38,16 +51,10 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	root.SetUsageFunc(printUsage)
-	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	cmd, err := root.ExecuteContextC(ctx)
-	a.json, a.path = wantsJSON(cmd, args), cmd.CommandPath()
-	if err != nil && !running {
-		return usageError(cmd, args, err)
-	}
-	return err
+	return root
 }
 
 // wantsJSON reports whether a command was asked for JSON, also by arguments that it did not come to read.
@@ -66,8 +73,8 @@ func usageError(cmd *cobra.Command, args []string, err error) error {
 	if f, ok := errors.AsType[*report.Failure](err); ok {
 		return f
 	}
-	if cmd.HasParent() || len(args) == 0 {
-		return errUsage(plainUsage(cmd.CommandPath(), err), cmd.CommandPath())
+	if cmd.HasParent() || len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return errUsage(plainUsage(cmd, args, err), cmd.CommandPath())
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	return errUnknownCommand(args[0], cmd.SuggestionsFor(args[0]))

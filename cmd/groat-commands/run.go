@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,7 +48,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Use = useRun
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if !slices.Contains(a.typed, "--") {
-			err = errors.New(err.Error() + msgRunDash)
+			err = fmt.Errorf("%w%s", err, msgRunDash)
 		}
 		return err
 	})

@@ -88,6 +88,9 @@ func (s screen) flow(b *bytes.Buffer, at, indent int, pieces []piece) {
 	b.WriteByte('\n')
 }
 
+// narrow reports whether a terminal has no room for columns.
+func (s screen) narrow() bool { return s.width > 0 && s.width < 60 }
+
 // shorten takes something out of the middle of a name that is longer than a number of columns of a terminal.
 func (s screen) shorten(name string, most int) string {
 	if s.width == 0 || columns(name) <= most {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat-commands/autostart"
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/cmd/groat/unit"
 	"github.com/groat-dev/groat/packaging/systemd"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -84,6 +85,9 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 		return err
 	}
 	commands := [][]string{{"daemon-reload"}, {"enable", "--now", systemd.SocketName}}
+	if path := unit.Packaged(a.getenv); path != "" {
+		a.printNote(textInPlaceOf(path))
+	}
 	if dry {
 		return a.write(textServicePlan(units, commands))
 	}

@@ -225,6 +225,8 @@ func TestOlderRelease(t *testing.T) {
 		{"v1.9.0", "v1.10.0", true}, {"v1.2.0", "v1.2.0-3-gabc123", true}, {"v1.2.0-10-gabc", "v1.2.0-9-gdef", false},
 		{"v1.2.0-dirty", "v1.2.1", true}, {"1.2.0", "v2.0.0", true}, {"dev", "v1.3.0", false},
 		{"v1.2.0", "abc1234", false}, {"v1.2.99999999999999999999", "v1.3.0", false}, {"", "", false},
+		{"abc1234", "def5678", true}, {"abc1234", "abc1234-dirty", true}, {"abc1234", "abc1234", false},
+		{"dev", "abc1234", false}, {"abc1234", "dev", false},
 	} {
 		if older(c.a, c.b) != c.older {
 			t.Errorf("%s before %s: %v", c.a, c.b, !c.older)
@@ -262,5 +264,26 @@ func TestServiceInstallDryRunRefuses(t *testing.T) {
 	dry, ran := h.run("service", "install", "--dry-run")
 	if real.code != report.ExitUnavailable || dry != real || ran != "" {
 		t.Errorf("%+v, want %+v; ran %s", dry, real, ran)
+	}
+}
+
+// Of a unit that a package has brought it is said that groat's own stands in its place.
+func TestServiceInstallNamesThePackagesUnit(t *testing.T) {
+	h := newServiceHome(t, systemd.Written, "loaded", "inactive", 0)
+	for _, packaged := range []bool{false, true} {
+		path := filepath.Join(h.dir, ".local", "share", "systemd", "user", systemd.ServiceName)
+		if packaged {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("[Service]\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		parts.WriteProgram(t, filepath.Join(h.bin, "groatd"), "#!/bin/sh\n")
+		got, ran := h.run("service", "install", "--dry-run")
+		if got.code != 0 || ran != "" || strings.Contains(got.stderr, "in the place of "+path) != packaged {
+			t.Errorf("packaged %t: %+v", packaged, got)
+		}
 	}
 }

@@ -87,7 +87,7 @@ func (a *app) setup(ctx context.Context, f *setupFlags, args []string) error {
 	if m.Groat = a.findGroat(); m.Groat == "" {
 		return errNoGroat()
 	}
-	p, err := a.setupProfile(ctx, args[1:], f.apis)
+	p, err := a.setupProfile(ctx, args[0], args[1:], f.apis)
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (a *app) findGroat() string {
 
 // setupProfile returns the profile that a person has named, or the only one there is, with the APIs of it that are
 // meant: all, or those that --api names.
-func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Profile, error) {
+func (a *app) setupProfile(ctx context.Context, tool string, args, apis []string) (setup.Profile, error) {
 	var result protocol.ProfilesResult
 	err := a.withClientRetried(ctx, answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
 		result, err = c.Profiles(ctx)
@@ -282,7 +282,7 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	name := a.profile(args)
 	info, ok := meant(result.Profiles, name)
 	if !ok {
-		return setup.Profile{}, errSetupProfile(name, result.Profiles)
+		return setup.Profile{}, errSetupProfile(tool, name, result.Profiles)
 	}
 	if info.Broken && len(info.Resources) == 0 {
 		return setup.Profile{}, errSetupBroken(info)

@@ -77,7 +77,7 @@ func TestSetupIsRefused(t *testing.T) {
 			report.ExitUsage},
 		{"setup git work --api https://b.example/team", "no terminal",
 			"groat setup git work --api https://b.example/team --yes", report.ExitUsage},
-		{"setup git --yes", "say which profile is meant: bare, work", "groat list", report.ExitConfig},
+		{"setup git --yes", "say which profile is meant: bare, work", "groat setup git bare", report.ExitConfig},
 		{"setup git none --yes", "there is no profile none", "groat list", report.ExitConfig},
 		{"setup git bare --yes", "profile bare lists no API that git could use", "groat login bare --api https://HOST",
 			report.ExitConfig},

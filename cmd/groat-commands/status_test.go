@@ -39,7 +39,9 @@ func everyState() *statusJSON {
 			held("narrow", func(p *protocol.ProfileStatus) { p.Narrows, p.ScopeLost = "noticed", "write" }),
 			held("late", func(p *protocol.ProfileStatus) { p.EndsEarlier, p.ClockOffset = "refused", 3600 }),
 			held("last", func(p *protocol.ProfileStatus) { p.Last, p.RenewIn = true, 0 }),
-			held("last-of-all", func(p *protocol.ProfileStatus) { p.Last, p.RenewIn, p.ExpiresIn = true, 0, 500 }),
+			held("last-of-all", func(p *protocol.ProfileStatus) {
+				p.Last, p.RenewIn, p.ExpiresIn, p.SessionEndsSoon = true, 0, 500, true
+			}),
 			held("ending", func(p *protocol.ProfileStatus) {
 				p.SessionEndsAt, p.SessionEndsSoon = statusNow.Unix()+7200, true
 			}),
@@ -63,8 +65,7 @@ func everyState() *statusJSON {
 			}),
 			held("renewing", func(p *protocol.ProfileStatus) {
 				p.Blocked, p.Message = protocol.Temporary, "login.example.org is not available (HTTP 503)"
-				p.RetryIn, p.RenewIn, p.Hint = 30, 0, "groat status renewing, or where only a proxy leads out: groat "+
-					"network set proxy http://HOST:PORT"
+				p.RetryIn, p.RenewIn, p.Hint = 30, 0, "groat network"
 			}),
 			none("a-name-of-the-greatest-length-that-the-configuration-takes-64-ch", "temporary",
 				"auth.example.com is not available (HTTP 503)",
@@ -163,5 +164,18 @@ func TestStatusOfTheKeystore(t *testing.T) {
 			}
 		}
 		golden(t, name, string(textStatus(screen{width: 80}, r, statusNow)))
+	}
+}
+
+// A configuration that cannot be used as it is now is said first, with what to type; there may be no profiles then, and
+// nobody is told to sign in.
+func TestStatusNamesAConfigurationThatCannotBeUsed(t *testing.T) {
+	r := &statusJSON{StatusResult: protocol.StatusResult{PID: 1, Socket: "/run/user/1/groat/agent.sock",
+		Configuration: &protocol.Trouble{Message: "/c/config.toml:3: unknown key \"x\"", Hint: "${EDITOR:-vi} /c/config.toml"}}}
+	got := string(textStatus(screen{}, r, statusNow))
+	if !strings.HasPrefix(got, "configuration: not used as it is now: /c/config.toml:3: ") ||
+		!strings.Contains(got, "\n  hint: ${EDITOR:-vi} /c/config.toml\n") || strings.Contains(got, "groat login") ||
+		!strings.Contains(got, " at /run/user/1/groat/agent.sock") {
+		t.Errorf("%s", got)
 	}
 }

@@ -89,6 +89,9 @@ func (a *app) findRunning(ctx context.Context) (*running, error) {
 		return nil, report.NoRoute(err)
 	}
 	deadline := time.Now().Add(answerTime)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
+		deadline = limit
+	}
 	conn, err := r.Reach(deadline, false)
 	if conn == nil && err == nil {
 		conn = r.ReachHolder(deadline)

@@ -50,6 +50,9 @@ func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte
 	if hidden || err != nil && (isSignal(err) || question != "" && !strings.HasSuffix(question, "\n")) {
 		io.WriteString(tty, "\n")
 	}
+	if errors.Is(err, errTypedTooLong) {
+		err = a.errTyped(err)
+	}
 	return b, err
 }
 
@@ -178,7 +181,7 @@ func readLine(ctx context.Context, fd int) ([]byte, error) {
 		}
 	}
 	clear(buf)
-	return nil, errStdin(inputTooLong(maxInput))
+	return nil, errTypedTooLong
 }
 
 // await returns when one of the descriptors can be read, or is at its end.

@@ -77,15 +77,23 @@ func errInputEnd(begins bool, with string) error {
 
 func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB", limit>>10) }
 
-func errStdin(cause error) *report.Failure {
+func (a *app) errStdin(cause error) *report.Failure {
 	return &report.Failure{Code: report.ExitUsage, Message: "cannot use what is on stdin: " + cause.Error(),
-		Hint: "give it as one line on stdin", Cause: cause}
+		Hint: a.again("< FILE"), Cause: cause}
 }
 
-func errStdinSpent() *report.Failure {
+// errTypedTooLong: a line that was typed at a terminal cannot be used.
+var errTypedTooLong = inputTooLong(maxInput)
+
+func (a *app) errTyped(cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "cannot use what was typed: " + cause.Error(),
+		Hint: a.again(), Cause: cause}
+}
+
+func (a *app) errStdinSpent() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
-		Message: "this sign-in needs a second secret, and stdin brings one",
-		Hint:    "leave --secret-stdin out, at a terminal: groat asks for each"}
+		Message: "this sign-in needs a second secret, and stdin brings one; at a terminal groat asks for each",
+		Hint:    a.without("--secret-stdin")}
 }
 
 func errSecretUnused(profile string) *report.Failure {
@@ -94,9 +102,9 @@ func errSecretUnused(profile string) *report.Failure {
 		Hint:    "groat login " + profile}
 }
 
-func errRefusedInput() *report.Failure {
+func (a *app) errRefusedInput() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no token",
-		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
+		Hint: `printf %s "$TOKEN" | ` + a.again()}
 }
 
 // again is the command that runs, as it can be typed with further words.
@@ -108,6 +116,13 @@ func (a *app) again(further ...string) string {
 	return strings.Join(append(words, further...), " ")
 }
 
+// without is the command that runs, as it can be typed without a flag.
+func (a *app) without(flag string) string {
+	left := *a
+	left.typed = slices.DeleteFunc(slices.Clone(a.typed), func(word string) bool { return word == flag })
+	return left.again()
+}
+
 // errNoTerminal says which question could not be asked, and which flag answers it.
 func (a *app) errNoTerminal(question, flag string) *report.Failure {
 	question = strings.TrimSpace(strings.TrimPrefix(question, "groat: "))
@@ -115,7 +130,7 @@ func (a *app) errNoTerminal(question, flag string) *report.Failure {
 	f := &report.Failure{Code: report.ExitUsage, Message: "there is no terminal to ask on: " + sentence(question)}
 	switch {
 	case flag == "":
-		f.Hint = "at a terminal: " + a.again()
+		f.Hint = a.again()
 	case strings.HasSuffix(flag, "-stdin"):
 		f.Hint = a.again("--"+flag, "< FILE")
 	default:
@@ -161,7 +176,7 @@ func errSignal(s syscall.Signal) *report.Failure {
 
 func errWorkingDirectory(cause error) *report.Failure {
 	return &report.Failure{Code: report.ExitConfig,
-		Message: cause.Error(), Hint: "cd to another directory", Cause: cause}
+		Message: cause.Error(), Hint: "cd", Cause: cause}
 }
 
 // Questions.

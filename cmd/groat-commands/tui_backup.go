@@ -57,9 +57,9 @@ func errNoBackup(path string, cause error) *report.Failure {
 		Cause: cause}
 }
 
-func errNotInBackup(name string) *report.Failure {
+func errNotInBackup(path, name string) *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
-		Message: fmt.Sprintf("the backup has no profile %q", name), Hint: "groat restore FILE"}
+		Message: fmt.Sprintf("the backup has no profile %q", name), Hint: "groat restore " + visible.Word(path)}
 }
 
 func errRestores(failed, all int, first *report.Failure) *report.Failure {

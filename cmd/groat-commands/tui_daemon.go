@@ -94,12 +94,12 @@ func errNotEnded(pid int) *report.Failure {
 }
 
 func errNoLogPlace() *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Hint: "HOME=/path/to/home groat logs",
+	return &report.Failure{Code: report.ExitConfig, Hint: "HOME=" + ownpath.SpareHome() + " groat logs",
 		Message: "the environment does not say which home directory is yours, so there is no log to find"}
 }
 
 func errLog(path string, cause error) *report.Failure {
-	hint := "ls -ld " + visible.Word(filepath.Dir(path))
+	hint := ownpath.DirHint(filepath.Dir(path))
 	if e, ok := errors.AsType[*ownpath.Error](cause); ok {
 		hint = e.Hint
 	}

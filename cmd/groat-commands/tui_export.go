@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
@@ -113,7 +114,8 @@ func textExports(s screen, all []protocol.Export, now time.Time) []byte {
 	b.Write(s.table([]string{"FILE", "PROFILE", "FORM", "STATE", "KEPT UNTIL"}, rows))
 	for _, e := range all {
 		if e.Message != "" {
-			fmt.Fprintf(&b, "\n%s: %s\n", sentence(e.Path), sentence(e.Message))
+			b.WriteByte('\n')
+			s.about(&b, e.Path, ": "+sentence(e.Message))
 		}
 		if e.Hint != "" {
 			fmt.Fprintf(&b, "hint: %s\n", sentence(e.Hint))
@@ -122,33 +124,47 @@ func textExports(s screen, all []protocol.Export, now time.Time) []byte {
 	return b.Bytes()
 }
 
-func textExportStarted(r *protocol.ExportResult) []byte {
+// about writes a sentence that begins with a path. Neither the path nor a command in it is broken.
+func (s screen) about(b *bytes.Buffer, path, rest string, command ...string) {
+	begin, rest, _ := strings.Cut(rest, " ")
+	pieces := append([]piece{{text: sentence(path) + begin}}, s.words(rest)...)
+	for i, text := range command { // the first is one word, whatever is in it
+		if i == 0 {
+			pieces = append(pieces, piece{text: text})
+		} else {
+			pieces = append(pieces, s.words(text)...)
+		}
+	}
+	s.flow(b, 0, 2, pieces)
+}
+
+func textExportStarted(s screen, r *protocol.ExportResult) []byte {
 	var b bytes.Buffer
 	for _, e := range r.Exports {
 		what := "an access token"
 		if e.Form == protocol.FormHeader {
 			what = "a header"
 		}
-		fmt.Fprintf(&b, "%s has %s of profile %s from now on; groat export --stop %s ends that\n",
-			sentence(e.Path), what, clean(e.Profile), visible.Word(e.Path))
+		s.about(&b, e.Path, " has "+what+" of profile "+clean(e.Profile)+" from now on;",
+			"groat export --stop "+visible.Word(e.Path), "ends that")
 		if e.Message != "" {
-			fmt.Fprintf(&b, "%s\n", sentence(e.Message))
+			s.flow(&b, 0, 2, s.words(sentence(e.Message)))
 		}
 	}
 	return b.Bytes()
 }
 
-func textExportsStopped(r *protocol.ExportResult) []byte {
+func textExportsStopped(s screen, r *protocol.ExportResult) []byte {
 	if len(r.Exports) == 0 {
 		return []byte(textNoExports)
 	}
 	var b bytes.Buffer
 	for _, e := range r.Exports {
 		if e.Message != "" {
-			fmt.Fprintf(&b, "%s is not kept any longer: %s\n", sentence(e.Path), sentence(e.Message))
+			s.about(&b, e.Path, " is not kept any longer: "+sentence(e.Message))
 			continue
 		}
-		fmt.Fprintf(&b, "%s is removed\n", sentence(e.Path))
+		s.about(&b, e.Path, " is removed")
 	}
 	return b.Bytes()
 }

@@ -9,9 +9,9 @@ what a profile lists (--api), and nothing for anything else. A helper never asks
 a person, and ends within 10 seconds.
 
 Some programs need none, and run "groat get" themselves: rclone
-(bearer_token_command, which it runs again after a 401; 1.60 takes no quotes),
-and coding agents that want a headers command, which is one that prints one JSON
-object.`,
+(bearer_token_command, which it runs again after a 401; 1.60 takes no quotes;
+"groat setup rclone" writes it), and coding agents that want a headers command,
+which is one that prints one JSON object.`,
 		example: `  rclone config create data webdav url=https://dav.example.com vendor=other \
     "bearer_token_command=groat get --target https://dav.example.com"
   groat get work --output json-header`,
@@ -83,8 +83,9 @@ index a profile lists and no other. The index says where else cargo sends the
 token: to its "dl" and "api" addresses. An argument behind the program's name in
 the configuration is the profile.
 
-Put the program on PATH as cargo-credential-groat (a link to groat). "cargo
-login" and "cargo logout" are refused: "groat login" does that.`,
+Put the program on PATH as cargo-credential-groat (a link to groat), or let
+"groat setup cargo" do that. "cargo login" and "cargo logout" are refused:
+"groat login" does that.`,
 		example: `  groat login work --api https://crates.example.com/index
   [registries.work]
   index = "sparse+https://crates.example.com/index/"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +19,13 @@ const msgNoProfile = "name the profile to sign in"
 const textStdinUnread = "groat: what is on stdin was not read: --secret-stdin reads a secret from it\n"
 
 // errStdinWaits: a secret is needed, and what is on stdin may be one.
-var errStdinWaits error = &report.Failure{Code: report.ExitUsage,
-	Message: "something is on stdin, and no flag says that it is the secret",
-	Hint:    "use --secret-stdin, or </dev/null to type the secret"}
+var errStdinWaits = errors.New("something is on stdin, and no flag says that it is the secret")
+
+// failStdinWaits is errStdinWaits for the person.
+func (a *app) failStdinWaits() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: errStdinWaits.Error(), Hint: a.again("--secret-stdin"),
+		Cause: errStdinWaits}
+}
 
 func msgSetKey(word string) string {
 	return "--set takes KEY=VALUE, each key once, and " + visible.Name(word) + " is not that"
@@ -56,9 +61,7 @@ Where shall groat keep credentials on this machine?
 	defaultName = "work"
 )
 
-func hintPublicClient(again string) string {
-	return again + ", or if the client has no secret: " + again + " --client-auth none"
-}
+func hintPublicClient(again string) string { return again + " --client-auth none" }
 
 func textNotListed(typed string) string {
 	return "groat: there is no provider " + visible.Name(typed) + " in the list\n"

@@ -14,7 +14,7 @@ import (
 
 // entry says how a profile is doing.
 func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
-	soon := endsSoon(p) && !stuck(p)
+	soon := p.SessionEndsSoon && !stuck(p)
 	e := entry{name: clean(p.Profile), state: stateWords(p), notes: notes(p, soon)}
 	e.needed = stuck(p) || soon || p.Degraded || p.Broken
 	switch {
@@ -59,15 +59,6 @@ func stuck(p protocol.ProfileStatus) bool {
 		return p.Blocked != protocol.Temporary
 	}
 	return !slices.Contains([]string{"idle", "fresh", "expired", string(protocol.Temporary)}, p.State)
-}
-
-// endsSoon reports whether the sign-in ends so soon that a person is told.
-func endsSoon(p protocol.ProfileStatus) bool {
-	if p.Last && p.Lifetime > 0 {
-		// As groatd warns of a session's end (daemon/broker, sessionLife): a tenth of its life before, within bounds.
-		return p.ExpiresIn <= min(max(p.Lifetime/10, 10*60), 7*24*3600)
-	}
-	return p.SessionEndsSoon
 }
 
 // stateWords is a profile's state in words: its token, or the kind of what only a person ends.
@@ -134,6 +125,9 @@ func nextWords(p protocol.ProfileStatus) string {
 // whoAndWhere names the account and its server.
 func (s screen) whoAndWhere(account, issuer string) string {
 	most := max(s.width/2-4, leastWidth)
+	if s.narrow() { // it has a line of its own
+		most = max(s.width-len("  ,"), leastWidth)
+	}
 	at := s.shorten(serverWords(issuer), most)
 	if account == "" {
 		return at
@@ -197,13 +191,8 @@ func notes(p protocol.ProfileStatus, soon bool) (all []note) {
 
 // otherThanStatus is a hint without the command whose answer it stands in.
 func otherThanStatus(hint, profile string) string {
-	for _, this := range []string{"groat status " + profile, "groat status"} {
-		if hint == this {
-			return ""
-		}
-		if rest, ok := strings.CutPrefix(hint, this+", or "); ok {
-			return rest
-		}
+	if hint == "groat status" || hint == "groat status "+profile {
+		return ""
 	}
 	return hint
 }

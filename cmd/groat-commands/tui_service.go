@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/packaging/systemd"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -113,18 +114,24 @@ func errForeignUnit(path string) *report.Failure {
 }
 
 func errUnitPath(program string) *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Message: "no unit can name " + visible.Name(program),
-		Hint: "install groat and groatd in another directory"}
+	return &report.Failure{Code: report.ExitConfig, Message: "no unit can name " + visible.Name(program) +
+		", which must be in another directory for that; groat starts it by itself", Hint: "groat status"}
 }
 
 func errUnitWrite(path string, cause error) *report.Failure {
 	return &report.Failure{Code: report.ExitConfig, Message: "cannot change the unit: " + visible.Text(cause.Error()),
-		Hint: "ls -ld " + visible.Word(filepath.Dir(path)), Cause: cause}
+		Hint: ownpath.DirHint(filepath.Dir(path)), Cause: cause}
 }
 
 func errNotHandedOver(why string) *report.Failure {
 	return &report.Failure{Code: report.ExitTemporary, Message: "the service is installed and waits: " + why,
 		Hint: "groat service uninstall"}
+}
+
+// textInPlaceOf names the unit that does not count while groat's own is there.
+func textInPlaceOf(path string) string {
+	return "groat: the unit that groat writes stands in the place of " + visible.Name(path) +
+		", which counts again after groat service uninstall\n"
 }
 
 // textServicePlan shows units and the commands that follow.

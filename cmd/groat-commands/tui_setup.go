@@ -85,10 +85,10 @@ func errUnknownTool(name string) *report.Failure {
 
 // otherTools are commands for programs that ask groat and are set up by hand, or by another name.
 var otherTools = map[string]string{
-	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help",
-	"pip": "groat helper keyring --help",
-	"uv":  "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
-	"rasterio": "groat setup gdal", "qgis": "groat setup gdal", "rclone": "groat helper --help",
+	"keyring": "groat helper keyring --help",
+	"pip":     "groat helper keyring --help",
+	"uv":      "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
+	"rasterio": "groat setup gdal", "qgis": "groat setup gdal",
 }
 
 func errNoGroat() *report.Failure {
@@ -97,12 +97,12 @@ func errNoGroat() *report.Failure {
 }
 
 func errNoHome() *report.Failure {
-	return &report.Failure{Code: report.ExitConfig, Hint: "export HOME=/home/you",
+	return &report.Failure{Code: report.ExitConfig, Hint: `eval "HOME=~$(id -un)" && export HOME`,
 		Message: "there is no home directory, so there is no configuration to write"}
 }
 
 // errSetupProfile takes the name that does not exist, or "" where none was given and nothing chooses.
-func errSetupProfile(name string, profiles []protocol.ProfileInfo) *report.Failure {
+func errSetupProfile(tool, name string, profiles []protocol.ProfileInfo) *report.Failure {
 	f := &report.Failure{Code: report.ExitConfig, Hint: "groat list",
 		Message: "there is no profile " + visible.Name(name)}
 	switch {
@@ -114,6 +114,7 @@ func errSetupProfile(name string, profiles []protocol.ProfileInfo) *report.Failu
 			names = append(names, nameOf(p.Profile))
 		}
 		f.Message = "say which profile is meant: " + strings.Join(names, ", ")
+		f.Hint = typedSetup(tool, profiles[0].Profile)
 	}
 	return f
 }
@@ -165,9 +166,12 @@ func failSetup(err error, typed string) error {
 	case setup.NotInstalled:
 		f.Message, f.Hint = visible.Name(e.Tool)+" is not on PATH, so it is not set up", "groat setup"
 	case setup.TooOld:
-		f.Message = fmt.Sprintf("%s sends a header to some addresses only since GDAL 3.10, and is another (%s): "+
-			"nothing was changed", e.Tool, clean(e.Err.Error()))
-		f.Hint = "groat helper gdal --help"
+		since, helper := "sends a header to some addresses only since GDAL 3.10", "gdal"
+		if e.Tool == "cargo" {
+			since, helper = "has credential providers since 1.74", "cargo"
+		}
+		f.Message = fmt.Sprintf("%s %s, and is another (%s): nothing was changed", e.Tool, since, clean(e.Err.Error()))
+		f.Hint = "groat helper " + helper + " --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
@@ -175,6 +179,13 @@ func failSetup(err error, typed string) error {
 	case setup.NoContext:
 		f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
 		f.Hint = "kubectl config view"
+	case setup.NoEntry:
+		f.Message = "no registry of cargo's own file has its index at an API of profile " + nameOf(e.Profile)
+		f.Hint = "groat helper cargo --help"
+		if e.Tool == "rclone" {
+			f.Message = "no WebDAV remote of rclone's is at an API of profile " + nameOf(e.Profile)
+			f.Hint = "rclone config create data webdav url=" + visible.Word(e.API) + " vendor=other"
+		}
 	case setup.NoFile:
 		url := visible.Word(e.API + "/")
 		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
@@ -182,6 +193,9 @@ func failSetup(err error, typed string) error {
 	case setup.NoSettings:
 		f.Message = e.Tool + " reads no file of settings here (GOENV is off), so there is nothing to write"
 		f.Hint = "go env GOENV"
+		if e.Tool == "rclone" {
+			f.Message, f.Hint = "rclone does not say where its configuration is", "rclone config file"
+		}
 	case setup.NoIDToken:
 		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
 		f.Message = "only kubectl can be given the ID token, and not " + e.Tool
@@ -220,7 +234,7 @@ func failSetup(err error, typed string) error {
 		f.Message, f.Hint = name+" was changed meanwhile, so groat did not write it; try again", typed
 	case setup.NotWritten:
 		f.Message = "cannot write " + name + ": " + e.Err.Error()
-		f.Hint = "ls -ld " + visible.Word(filepath.Dir(e.Path))
+		f.Hint = ownpath.DirHint(filepath.Dir(e.Path))
 	case setup.NoLink:
 		f.Message = "no directory of PATH is yours to make " + e.Tool + " in, which is to be another name of groat"
 		f.Hint = "sudo ln -s " + visible.Word(e.Program) + " " + visible.Word("/usr/local/bin/"+e.Tool)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/groat-dev/groat/cmd/groat-commands/autostart"
 	"github.com/groat-dev/groat/cmd/groat/report"
@@ -26,7 +27,7 @@ func failStart(e *autostart.Error) *report.Failure {
 		f.Hint = "groatd"
 	case autostart.UnitInstalled:
 		f.Message = "groatd does not run; systemd starts it on this machine"
-		f.Hint = "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd"
+		f.Hint = "systemctl --user start groatd.socket"
 	case autostart.ForeignHome:
 		of, ok := errors.AsType[*ownpath.Error](e.Err)
 		if !ok {
@@ -35,13 +36,13 @@ func failStart(e *autostart.Error) *report.Failure {
 		f.Code, f.Message, f.Hint = report.ExitConfig, of.Path+" "+of.Message, of.Hint
 	case autostart.NoProgram:
 		f.Message = "groatd does not run, and it is neither beside groat nor on PATH"
-		f.Hint = "install groatd beside groat"
+		f.Hint = "which -a groat groatd"
 	case autostart.NotSpawned:
 		f.Message = fmt.Sprintf("cannot start %s: %v", e.Program, e.Err)
 		f.Hint = typed + " --check"
 	case autostart.BadDirectory:
 		f.Code, f.Message = report.ExitConfig, fmt.Sprintf("the socket's directory %s cannot be used: %v", e.Dir, e.Err)
-		f.Hint = "make it a directory of yours with mode 0700, or set GROAT_SOCKET"
+		f.Hint = hintDirectory(e.Dir, e.Err, os.Getenv)
 	case autostart.Refused:
 		f.Code, f.Message = report.ExitConfig, "groatd refuses its configuration or one of its directories"
 		f.Hint = typed + " --check"
@@ -50,7 +51,7 @@ func failStart(e *autostart.Error) *report.Failure {
 		f.Hint = typed + " --check"
 	case autostart.NotReady:
 		f.Message = "groatd was not ready in time"
-		f.Hint = "run " + e.Program + " in another terminal and see what it says"
+		f.Hint = visible.Word(e.Program)
 	case autostart.LockHeld:
 		// Another release's groatd, or no groatd at all.
 		f.Message = "another process holds the lock " + clean(e.Lock) + " and does not say where it listens"
@@ -87,7 +88,7 @@ func failHeld(f *report.Failure, e *autostart.Error) {
 		f.Hint = fmt.Sprintf("kill -HUP %d && groat status", h.PID)
 	case autostart.HeldSilent:
 		f.Message = holds + " and is starting or ending"
-		f.Hint = fmt.Sprintf("try again; what it does: ps -fp %d", h.PID)
+		f.Hint = fmt.Sprintf("ps -fp %d", h.PID)
 	case autostart.HeldElsewhere:
 		f.Message = who + " serves this place, and GROAT_SOCKET names another socket"
 		f.Hint = "env -u GROAT_SOCKET groat status"
@@ -97,6 +98,26 @@ func failHeld(f *report.Failure, e *autostart.Error) {
 			who, clean(h.Place.String()), *e.Place)
 		f.Hint = hintPlace(h.Place, *e.Place, os.Getenv)
 	}
+}
+
+// hintDirectory is a command for a directory that groatd's socket, or the lock in it, cannot be in.
+func hintDirectory(dir string, cause error, getenv func(string) string) string {
+	if own, ok := errors.AsType[*ownpath.Error](cause); ok && own.Hint != "" {
+		return own.Hint
+	}
+	info, err := os.Lstat(dir)
+	st, ok := (*syscall.Stat_t)(nil), false
+	if err == nil {
+		st, ok = info.Sys().(*syscall.Stat_t)
+	}
+	ours := ok && int(st.Uid) == os.Geteuid() && info.IsDir()
+	switch {
+	case ours && info.Mode().Perm() != 0o700:
+		return "chmod 700 " + visible.Word(dir)
+	case !ours && getenv("GROAT_SOCKET") != "":
+		return "unset GROAT_SOCKET"
+	}
+	return "ls -la " + visible.Word(dir)
 }
 
 // hintPlace is a command that asks the groatd of another place.
@@ -119,7 +140,6 @@ func placeEnv(p frame.Place) string {
 func localState(place *frame.Place) string {
 	profile := os.Getenv("GROAT_PROFILE")
 	if profile == "" {
-		profile = "PROFILE"
 		entries, _ := os.ReadDir(filepath.Join(place.Configuration, "profiles.d"))
 		for _, e := range entries {
 			if name, ok := strings.CutSuffix(e.Name(), ".toml"); ok && validName(name) {
@@ -128,7 +148,10 @@ func localState(place *frame.Place) string {
 			}
 		}
 	}
-	return frame.LocalState() + " groat login " + profile
+	if profile == "" {
+		return frame.LocalState() + " groat login"
+	}
+	return frame.LocalState() + " groat login " + visible.Word(profile)
 }
 
 // validName reports whether a profile may have this name: a file's name is not always one that a shell can be given.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // What "groat status" says: first the profiles that need a person, each with the command to type, then the others, and
@@ -21,6 +22,13 @@ func textStatus(s screen, r *statusJSON, now time.Time) []byte {
 	keystoreWell := r.Keystore.State == "ok" || r.Keystore.State == "undecided" || r.Keystore.State == ""
 	if !keystoreWell {
 		s.keystoreTrouble(&b, r.Keystore)
+	}
+	if c := r.Configuration; c != nil {
+		s.flow(&b, 0, 2, s.words("configuration: not used as it is now: "+sentence(c.Message)))
+		if c.Hint != "" {
+			s.hint(&b, c.Hint)
+		}
+		b.WriteByte('\n')
 	}
 	var needing, others []entry
 	for _, p := range r.Profiles {
@@ -46,7 +54,7 @@ func textStatus(s screen, r *statusJSON, now time.Time) []byte {
 		b.WriteByte('\n')
 	}
 	s.entries(&b, others, names)
-	if len(r.Profiles) == 0 {
+	if len(r.Profiles) == 0 && r.Configuration == nil {
 		b.WriteString(textNoProfiles)
 	}
 	b.WriteByte('\n')
@@ -59,6 +67,9 @@ func textStatus(s screen, r *statusJSON, now time.Time) []byte {
 	}
 	daemon := fmt.Sprintf("groatd %s, process %d, running for %s", clean(r.Release), r.PID,
 		report.DurationWords(now.Unix()-r.StartedAt))
+	if r.Socket != "" {
+		daemon += " at " + visible.Name(r.Socket)
+	}
 	if keystoreWell {
 		daemon += "; keystore: " + keystoreWords(r.Keystore)
 	}
@@ -105,7 +116,7 @@ func (s screen) entries(b *bytes.Buffer, all []entry, names int) {
 	for _, e := range all {
 		states = max(states, columns(e.state))
 	}
-	if narrow := s.width > 0 && s.width < 60; narrow {
+	if s.narrow() {
 		names, indent, states = 0, 2, 0
 	}
 	open := false // a blank line is due, and written before the next profile

@@ -289,7 +289,7 @@ func TestWithoutGroatCommands(t *testing.T) {
 		first string // of the error line, with DIR for the directory
 	}{
 		{"missing", func(string) error { return nil }, report.ExitInternal,
-			"groat is installed in part: DIR/groat-commands is missing"},
+			"groat is installed in part: DIR/groat-commands is missing, which belongs beside groat with groatd"},
 		{"not executable", func(path string) error { return os.WriteFile(path, []byte("#!/bin/sh\n"), 0o644) },
 			report.ExitInternal, "cannot go on as groat-commands (run DIR/groat-commands: permission denied)"},
 		{"a directory", func(path string) error { return os.Mkdir(path, 0o755) },

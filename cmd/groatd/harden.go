@@ -17,8 +17,8 @@ import (
 func harden() {
 	withoutDebugging()
 	if err := closeMemory(); err != nil {
-		refuseToStart("its memory cannot be closed to other programs: "+err.Error(),
-			"start it where prctl(2) and setrlimit(2) are allowed")
+		refuseToStart("its memory cannot be closed to other programs, for which prctl(2) and setrlimit(2) must be "+
+			"allowed: "+err.Error(), "grep Seccomp /proc/self/status")
 	}
 	// groatd logs with zap. Libraries print to this logger, and net/http quotes there what it received.
 	log.SetOutput(io.Discard)

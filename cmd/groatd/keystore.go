@@ -1,20 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // closer is a keystore that must be closed before another groatd may open it.
@@ -52,8 +57,13 @@ func openState(s location, replace bool, log *zap.Logger) (*state, error) {
 	if r.code == exitCantCreate {
 		return &state{keystore: refusedStore{protocol.KeystoreUnavailable, err.Error(), r.hint}, waits: true}, nil
 	}
-	return &state{keystore: refusedStore{protocol.Config, err.Error(),
-		r.hint + ", then: systemctl --user restart groatd"}}, nil
+	hint := "systemctl --user restart groatd"
+	if variable, ok := strings.CutPrefix(r.hint, unset); ok {
+		hint = "systemctl --user unset-environment " + visible.Word(variable) + " && " + hint
+	} else if r.hint != "" {
+		hint = r.hint + " && " + hint
+	}
+	return &state{keystore: refusedStore{protocol.Config, err.Error(), hint}}, nil
 }
 
 // lockedState opens the state directory. With replace set this groatd is to take the place of the one that runs.
@@ -87,8 +97,15 @@ func lockedState(s location, replace bool) (*state, error) {
 	return st, nil
 }
 
+// unset begins the command that takes away a variable of a shell.
+const unset = "unset "
+
 func errKeystore(err error, state string) error {
-	return &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
+	hint := cmp.Or(ownpath.HintFor(err), config.Edit(filepath.Join(state, "keystore.json")))
+	if _, ok := errors.AsType[*keystore.VariableError](err); ok {
+		hint = unset + "GROAT_KEYSTORE"
+	}
+	return &refusal{exitConfig, err, hint}
 }
 
 // fallbackDir returns the directory for a rotated refresh token that the disk of the state directory does not take, or

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/daemon/handover"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -128,8 +129,9 @@ func listen(s location, handed *os.File, bound *handover.File) (*listener, error
 			}
 		}
 	}
-	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q", socketName),
-		"FileDescriptorName=" + socketName + " in groatd.socket"}
+	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q "+
+		"(FileDescriptorName= in groatd.socket)", socketName),
+		"systemctl --user cat groatd.socket"}
 }
 
 // bind makes the socket. The caller holds the lock of the state directory, so a socket at path is stale unless a groatd
@@ -146,7 +148,7 @@ func bind(path string) (*listener, error) {
 	l, err := listenPrivately(path)
 	if err != nil {
 		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err),
-			"ls -ld " + visible.Word(filepath.Dir(path))}
+			ownpath.DirHint(filepath.Dir(path))}
 	}
 	l.SetUnlinkOnClose(false) // Go would unlink a successor's socket
 	info, err := os.Lstat(path)
@@ -220,7 +222,7 @@ func removeUnserved(path, what string) error {
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be removed: %w", what, path, cause(err)),
-			"ls -ld " + visible.Word(filepath.Dir(path))}
+			ownpath.DirHint(filepath.Dir(path))}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,7 @@ type location struct {
 func findLocation(f flags) (location, error) {
 	place, err := frame.PlaceOf(os.Getenv, f.config)
 	if err != nil {
-		return location{}, &refusal{exitConfig, err,
-			"set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
+		return location{}, &refusal{exitConfig, err, hintEnvironment(err, "HOME="+ownpath.SpareHome()+" groatd")}
 	}
 	os.Setenv("HOME", place.Home)
 	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
@@ -51,10 +51,22 @@ func (s *location) findSockets(flag string) (err error) {
 	if flag != "" {
 		os.Setenv("GROAT_SOCKET", flag)
 	}
-	if s.sockets, err = frame.SocketsOf(os.Getenv, s.Place); err != nil {
-		return &refusal{exitConfig, err, "set GROAT_SOCKET to a shorter, absolute path"}
+	s.sockets, err = frame.SocketsOf(os.Getenv, s.Place)
+	if err != nil && flag != "" {
+		return &refusal{exitConfig, err, "groatd -h"}
+	}
+	if err != nil {
+		return &refusal{exitConfig, err, hintEnvironment(err, "export "+frame.LocalSocket())}
 	}
 	return nil
+}
+
+// hintEnvironment returns the next command after an error of the environment: the one given where no variable is wrong.
+func hintEnvironment(err error, hint string) string {
+	if e, ok := errors.AsType[*frame.VariableError](err); ok {
+		return cmp.Or(e.Hint(), "groatd -h")
+	}
+	return hint
 }
 
 // checkHome refuses another user's home.

@@ -208,12 +208,18 @@ func TestFindLocation(t *testing.T) {
 	if err := s.findSockets(path); err != nil || s.socket() != path || s.alias() != "" {
 		t.Errorf("the flag's socket: %q, %v", s.socket(), err)
 	}
-	for name, err := range map[string]error{
-		"GROAT_SOCKET": s.findSockets("agent.sock"),
-		"GROAT_CONFIG": func() error { _, err := findLocation(flags{config: "config.toml"}); return err }(),
-	} {
-		if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitConfig || !strings.Contains(r.hint, name) {
-			t.Errorf("a relative %s: %v", name, err)
+	refused := func(what, hint string, err error) {
+		t.Helper()
+		if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitConfig || r.hint != hint {
+			t.Errorf("a relative %s: %v", what, err)
 		}
 	}
+	refused("--socket", "groatd -h", s.findSockets("agent.sock"))
+	t.Setenv("GROAT_SOCKET", "agent.sock")
+	refused("GROAT_SOCKET", "unset GROAT_SOCKET", s.findSockets(""))
+	_, err = findLocation(flags{config: "config.toml"})
+	refused("--config", "groatd -h", err)
+	t.Setenv("GROAT_CONFIG", "config.toml")
+	_, err = findLocation(flags{})
+	refused("GROAT_CONFIG", "unset GROAT_CONFIG", err)
 }

@@ -105,7 +105,7 @@ func run(f flags) error {
 	}
 	dir, err := config.At(path)
 	if err != nil {
-		return &refusal{exitConfig, err, "groatd --config /path/to/config.toml"}
+		return &refusal{exitConfig, err, "groatd -h"}
 	}
 	if f.check {
 		return check(f, where, dir)

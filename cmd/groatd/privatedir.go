@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // privateDir makes a directory of mode 0700 if there is none. It refuses one that other users could have prepared or
@@ -35,10 +34,10 @@ func privateDir(dir, what string) error {
 		return refuse(e.Hint, "%s", e.Message)
 	}
 	if err != nil {
-		return refuse("ls -ld "+visible.Word(filepath.Dir(dir)), "cannot be used: %w", cause(err))
+		return refuse(ownpath.DirHint(filepath.Dir(dir)), "cannot be used: %w", cause(err))
 	}
 	if unix.Access(dir, unix.W_OK) != nil {
-		return refuse("ls -ld "+visible.Word(dir), "cannot be written")
+		return refuse(ownpath.DirHint(dir), "cannot be written")
 	}
 	if e, ok := errors.AsType[*ownpath.Error](ownpath.Check(dir)); ok {
 		return refuse(e.Hint, "is no safe place: %w", e)
@@ -62,7 +61,7 @@ func usableDir(dir, what string) error {
 	}
 	if err := unix.Access(above, unix.W_OK); err != nil {
 		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be made: %s cannot be written: %w", what, dir, above, err),
-			"ls -ld " + visible.Word(above)}
+			ownpath.DirHint(above)}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func lockState(s location) (*stateLock, error) {
 	case err != nil:
 		f.Close()
 		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err),
-			frame.LocalState() + " groat login PROFILE"}
+			frame.LocalState() + " groat login"}
 	}
 	return newStateLock(s, f), nil
 }
@@ -73,7 +73,7 @@ func errHeld(s location) error {
 	case !h.Here():
 		return &refusal{exitCantCreate,
 			fmt.Errorf("another groatd runs on host %q (pid %d, socket %q)", h.Host, h.PID, h.Socket),
-			frame.LocalState() + " groat login PROFILE"}
+			frame.LocalState() + " groat login"}
 	case h.Place != s.Place:
 		return &refusal{exitCantCreate,
 			fmt.Errorf("another groatd runs (pid %d) for another place: %s", h.PID, h.Place), "groat status"}

@@ -27,7 +27,7 @@ type SessionEnds struct {
 	Idle time.Time
 	// Absolute is when it ends, whatever is renewed.
 	Absolute time.Time
-	// Soon is set once Absolute is so near that a person is warned of it.
+	// Soon is set once Absolute is so near that a person is warned of it, or the end of the session's last token.
 	Soon bool
 	// Untold is set while a person is to be warned of the absolute end, and has not been told ([Broker.TellWarnings]).
 	Untold bool
@@ -131,7 +131,12 @@ func (l sessionLife) warnAt() time.Duration {
 		began = l.renewed
 	}
 	whole := l.absolute - began
-	return l.absolute - min(max(whole/10, warnLatest), warnEarliest, whole/2)
+	return l.absolute - warnBefore(whole)
+}
+
+// warnBefore is how long before the end of a life a person is warned of it.
+func warnBefore(whole time.Duration) time.Duration {
+	return min(max(whole/10, warnLatest), warnEarliest, whole/2)
 }
 
 // keepAt is the boot time from which an unused session is renewed, forever where that would not lengthen it.

@@ -79,6 +79,9 @@ func (b *Broker) Status(name string) (Status, bool) {
 			}
 		}
 	}
+	if st.Last && !st.Static && st.Remaining <= warnBefore(st.Lifetime) {
+		st.Session.Soon = true
+	}
 	if st.Last && errors.Is(st.Err, ErrEnded) { // not before the token does
 		st.Err, st.RetryIn = nil, 0
 	}

@@ -132,7 +132,7 @@ func (p Profile) check(text []byte) error {
 	var said grant.Server
 	p.header(&said)
 	if key, err := said.Header.Check(); err != nil {
-		return fail(key, headerHints[key], "%s", err)
+		return fail(key, headerForms[key], "%s", err)
 	}
 	for _, r := range p.Resources {
 		if _, err := origin.Resource(r); err != nil {
@@ -169,7 +169,7 @@ func (p Profile) rename() string {
 	return "mv -i " + visible.Word(p.File) + " " + visible.Word(filepath.Join(filepath.Dir(p.File), good+".toml"))
 }
 
-var headerHints = map[string]string{
+var headerForms = map[string]string{
 	"header": "a header is named like X-Api-Key", "prefix": "one word such as Bearer, or nothing",
 	"token_prefix": "one word such as oidc/PROVIDER/, or nothing",
 }

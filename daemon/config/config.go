@@ -20,6 +20,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -230,7 +231,7 @@ func (d Dir) Load() (*Config, error) {
 	entries, err := os.ReadDir(d.profiles())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err),
-			Hint: "ls -ld " + visible.Word(d.profiles())}
+			Hint: ownpath.DirHint(d.profiles())}
 	}
 	for _, e := range entries {
 		name, isProfile := strings.CutSuffix(e.Name(), ".toml")

@@ -127,7 +127,7 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 }
 
 // networkPlaceholders stand for a value in a hint :: key → placeholder.
-var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK",
+var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST",
 	"ca_file": "FILE"}
 
 // checkNetwork refuses a value that could not work, and returns the certificates of a ca_file.
@@ -230,7 +230,7 @@ func dropHint(s Setting, hint string) string {
 	if s.Line == 0 || filepath.Base(s.File) != networkName {
 		return hint
 	}
-	return "sed -i.old '/^ca_file *=/d' " + visible.Word(s.File) + ", or " + hint
+	return "sed -i.old '/^ca_file *=/d' " + visible.Word(s.File)
 }
 
 func parseAuthorities(text []byte, s Setting, fail failFunc) (all []*x509.Certificate, err error) {

@@ -140,7 +140,7 @@ func (d Dir) Remove(name string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, &Error{File: file, Message: "cannot be removed: " + cause(err),
-			Hint: "ls -ld " + visible.Word(d.profiles())}
+			Hint: ownpath.DirHint(d.profiles())}
 	}
 	return true, nil
 }
@@ -167,8 +167,8 @@ func (d Dir) Writable() error {
 // on returns an error if the configuration is switched off.
 func (d Dir) on() error {
 	if d.off() {
-		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile",
-			Hint: "unset GROAT_CONFIG, or groat login --ephemeral"}
+		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile but one in " +
+			"memory only (--ephemeral)", Hint: "unset GROAT_CONFIG"}
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (d Dir) makeDirs() error {
 }
 
 func unwritable(dir string, err error) *Error {
-	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: "ls -ld " + visible.Word(dir)}
+	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: ownpath.DirHint(dir)}
 }
 
 // replace replaces a file. Other processes may write in its directory.

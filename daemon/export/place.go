@@ -282,7 +282,7 @@ func fileError(err error) *protocol.Error {
 	}
 	hint := "groat export"
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		hint = "ls -ld " + visible.Word(filepath.Dir(p.Path))
+		hint = ownpath.DirHint(filepath.Dir(p.Path))
 	}
 	return protocol.NewError(protocol.Config, "the file cannot be written: "+err.Error(), hint)
 }

@@ -112,7 +112,7 @@ func (s *search) earthscopeOldMachine(tokens string) {
 		s.refuse("EarthScope", what, "earthscope-m2m", d.at, err)
 	case there:
 		s.refuse("EarthScope", what, "earthscope-m2m", d.at,
-			flawed("groat login "+namePlace+" --provider earthscope-0.2 --grant client_credentials --client-id …",
+			flawed("groat login "+namePlace+" --provider earthscope-0.2 --grant client_credentials",
 				"it is the access token of a machine account; its client id and secret were only in %s and %s",
 				idName, secretName))
 	}

@@ -191,7 +191,7 @@ func (s *search) planetTokens(p *planetProfile) error {
 	if !ok || refresh.IsZero() {
 		refresh.Wipe()
 		if strings.HasPrefix(strings.ToLower(p.name), "planet-m2m") {
-			return flawed("groat login "+namePlace+" --provider planet-m2m --client-id …",
+			return flawed("groat login "+namePlace+" --provider planet-m2m",
 				"it is the access token of a machine account, whose client id and secret are not kept here")
 		}
 		return flawed(fresh, "%s", noSession(o, "token.json"))

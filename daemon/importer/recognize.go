@@ -180,7 +180,7 @@ func (s *search) tokenDocument(d document) {
 		s.planetDocument(planetProfile{token: d, clientErr: fs.ErrNotExist})
 	default:
 		defer d.wipe()
-		s.refuse("", "tokens", "imported", d.at, flawed("groat login NAME --issuer URL",
+		s.refuse("", "tokens", "imported", d.at, flawed("groat login",
 			"nothing says which program signed in, and where; a session is of use only to the program that it was "+
 				"made for"))
 	}
@@ -196,7 +196,7 @@ func (s *search) earthscopeFresh(d document) {
 func unrecognized(d document) error {
 	switch {
 	case d.has("installed") || d.has("web"):
-		return flawed("groat login "+namePlace+" --provider google --client-id … --secret-stdin",
+		return flawed("groat login "+namePlace+" --provider google",
 			"it is a client of Google's, with which nobody has signed in yet")
 	case d.has("cells"):
 		return flawed("",

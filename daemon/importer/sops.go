@@ -41,7 +41,7 @@ func (o object) encrypted() bool { return o.object("sops").has("mac") }
 func (s *search) decrypt(path string) ([]byte, error) {
 	program := s.lookup("sops")
 	if program == "" {
-		return nil, flawed("install sops, then: groat import", "it is encrypted by sops, which is not installed")
+		return nil, flawed(byHand(path), "it is encrypted by sops, which is not installed")
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, sopsDeadline)
 	defer cancel()

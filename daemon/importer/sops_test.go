@@ -60,7 +60,7 @@ func TestSops(t *testing.T) {
 		"no sops": {
 			files: map[string]string{client: sopsFile},
 			want:  "p: Planet profile refused: it is encrypted by sops, which is not installed",
-			hint:  "install sops, then: groat import",
+			hint:  byHand,
 		},
 		"fails": {script: "#!/bin/sh\necho dummy >&2\nexit 128\n", files: map[string]string{client: sopsFile},
 			want: "p: Planet profile refused: sops cannot decrypt it (exit status 128)", hint: byHand},

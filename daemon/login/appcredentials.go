@@ -78,8 +78,8 @@ func (l *Login) notCreatedError(err error, title string) error {
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, "+
-			"and the request was not repeated", err, title),
-		l.tryAgain("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
+			"and the request was not repeated; another login creates a client, perhaps a second one", err, title),
+		l.tryAgain("--username "+visible.Word(l.params.Username)))
 }
 
 // storeCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is
@@ -124,9 +124,10 @@ func (l *Login) notProvenError(ctx context.Context, err error, item keystore.Ite
 	if old == nil {
 		return e
 	}
-	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, visible.Name(old.ClientID))
+	e.Message += fmt.Sprintf("; profile %s keeps the client %s, and another try creates one more", l.params.Profile,
+		visible.Name(old.ClientID))
 	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) +
-		" --new-client (creates another client)"
+		" --new-client"
 	return e
 }
 
@@ -153,7 +154,7 @@ func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) 
 		why.Message += ", until groatd stops"
 	}
 	if !isInconclusive(err) { // what stands in the way is a person's to mend
-		why.Data.Hint += ", then: " + Command(with)
+		why.Data.Hint += " && " + Command(with)
 		return why
 	}
 	why.Data.Hint = Command(with)
@@ -163,8 +164,9 @@ func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) 
 func (l *Login) createdNotStoredError(err error, clientID string) error {
 	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; "+
-		"groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
-	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
+		"groatd (pid in `groat status`) holds it until it stops, and the next login stores it and creates nothing",
+		visible.Name(clientID), e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile
 	return e
 }
 

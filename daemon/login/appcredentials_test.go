@@ -17,7 +17,7 @@ func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
 			Username: person}
 		_, err := h.login(t.Context(), params, typing(password))
 		e := wantError(t, err, protocol.KeystoreUnavailable)
-		const hint = "groat login work (stores it, and creates nothing)"
+		const hint = "groat login work"
 		if e.Hint() != hint {
 			t.Fatalf("%q, want %q", e.Hint(), hint)
 		}

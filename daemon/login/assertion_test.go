@@ -121,8 +121,7 @@ func TestTheAudienceOfAnotherEndpointIsNamed(t *testing.T) {
 				e, ok := errors.AsType[*protocol.Error](err)
 				typed := "groat login p --issuer " + h.server.URL() + " --grant " + string(way) +
 					" --client-auth client_secret_jwt --client-id signs"
-				want := typed + ", or where the server wants assertions for the address that is called: " + typed +
-					" --assertion-audience called"
+				want := typed + " --assertion-audience called"
 				if !ok || e.Hint() != want {
 					t.Fatalf("%s: %v, the hint is %q, want %q", way, err, e.Hint(), want)
 				}

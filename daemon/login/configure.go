@@ -365,7 +365,7 @@ func (l *Login) save() error {
 }
 
 // tellShared says that another profile lists an API that this one lists from now on: a request for it does not say any
-// more which of them it is for. Git is told once for all (gitcredentials(7)).
+// more which of them it is for.
 func (l *Login) tellShared(was *profile.Profile) {
 	for other := range l.logins.Profiles.Snapshot().All() {
 		for _, api := range l.profile.APIs {
@@ -373,10 +373,8 @@ func (l *Login) tellShared(was *profile.Profile) {
 				was != nil && slices.Contains(was.APIs, api) {
 				continue
 			}
-			at := origin.WithoutPort(api)
-			l.notice(fmt.Sprintf("Profile %s lists %s too, so that whoever asks for it must name one of them. "+
-				"For git to go on with %s: git config --global credential.%s.username %s",
-				other.Name, at, other.Name, at, other.Name))
+			l.notice(fmt.Sprintf("Profile %s lists %s too, so that whoever asks for it must name one of them.",
+				other.Name, origin.WithoutPort(api)))
 			return
 		}
 	}

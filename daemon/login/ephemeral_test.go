@@ -26,7 +26,7 @@ func TestAnEphemeralLoginOverAProfileOfAFile(t *testing.T) {
 			"of the same":       {Profile: "p", Ephemeral: true},
 		} {
 			_, err := h.login(t.Context(), params, unasked(t))
-			if e := wantError(t, err, protocol.Config); e.Hint() != "groat login ANOTHER-NAME --ephemeral …" {
+			if e := wantError(t, err, protocol.Config); e.Hint() != "groat login p-2 --ephemeral" {
 				t.Errorf("%s: %q", name, e.Hint())
 			}
 		}

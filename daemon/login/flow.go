@@ -31,7 +31,7 @@ func (l *Login) run() (protocol.LoginResult, error) {
 			return result, nil
 		}
 		if !l.goesOn(stored, err) {
-			return result, l.provingError(err, stored.ClientID)
+			return result, l.provingError(err, stored)
 		}
 	}
 	if err := l.requireParameters(stored); err != nil {

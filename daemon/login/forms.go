@@ -142,13 +142,14 @@ func (l *Login) audienceHint(cause error, audience grant.Audience, where string)
 	if p := l.profile; p.Provider != "" || p.AssertionAudience != "" || !grant.DoubtsClient(cause, true) {
 		return err
 	}
-	other := l.tryAgain("--assertion-audience " + visible.Word(string(audience)))
+	flags := "--assertion-audience " + visible.Word(string(audience))
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
-		l.withLoginHint(e).Data.Hint += ", or where the server " + where + ": " + other
+		e.Message += "; perhaps the server " + where
+		e.Data.Hint = l.tryAgain(flags)
 		return e
 	}
 	e := l.logins.Wire(cause, l.params.Profile)
-	e.Data.Hint = other
+	e.Data.Hint = l.tryAgain(flags)
 	return e
 }
 

@@ -257,7 +257,7 @@ func TestASecretInTheBodyIsTriedOnce(t *testing.T) {
 					t.Fatalf("%d requests, %v", n, err)
 				}
 				if c.fails {
-					if e := wantError(t, err, protocol.LoginRequired); !strings.Contains(e.Hint(), c.hint) {
+					if e := wantError(t, err, protocol.LoginRequired); !strings.Contains(e.Message+e.Hint(), c.hint) {
 						t.Errorf("hint %q", e.Hint())
 					}
 					return

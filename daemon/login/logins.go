@@ -261,8 +261,8 @@ func (s *Logins) underWayError(l *Login) error {
 		}
 	}
 	return protocol.NewError(protocol.Temporary,
-		fmt.Sprintf("another login of profile %q is under way", l.params.Profile),
-		"end it with Ctrl-C where it was typed, or wait: it ends by itself in "+words(end))
+		fmt.Sprintf("another login of profile %q is under way; Ctrl-C ends it where it was typed, and it ends by "+
+			"itself in %s", l.params.Profile, words(end)), "groat restart")
 }
 
 // TooMany is the error for one login more than there may be at once.

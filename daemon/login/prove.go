@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,16 +75,17 @@ func (l *Login) sameEndpoint() bool {
 }
 
 // provingError explains why the stored credential was refused.
-func (l *Login) provingError(err error, clientID string) error {
+func (l *Login) provingError(err error, stored *keystore.Item) error {
 	refusal, ok := errors.AsType[*grant.Error](err)
 	if l.kind.Session() || !broker.NeedsLogin(err) && !(ok && unproven(err, refusal)) {
 		return err
 	}
 	e := l.logins.Wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
-	e.Data.Hint = "groat login " + l.params.Profile + " --client-id " + visible.Word(clientID)
+	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(stored.ClientID), e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile + " --client-id " + visible.Word(stored.ClientID)
 	if l.kind == grant.ByAppCredentials {
-		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"
+		e.Data.Hint = "groat login " + l.params.Profile + " --username " +
+			visible.Word(cmp.Or(stored.Username, "YOU")) + " --new-client"
 	}
 	return e
 }

@@ -48,10 +48,12 @@ func (l *Login) ask(text string) (keystore.Secret, error) {
 // askSecret is ask with a prompt that may be optional, or be followed by another one.
 func (l *Login) askSecret(p protocol.Prompt, text string) (keystore.Secret, error) {
 	if len(text) > maxQuestion {
+		with := l.asked
+		with.Resources = nil
 		return keystore.Secret{}, protocol.NewError(protocol.Config,
-			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; "+
-				"nothing was asked or sent", l.params.Profile),
-			"sign in with fewer API origins, then add the others: groat login "+l.params.Profile+" --api ORIGIN")
+			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; nothing was asked or "+
+				"sent; sign in with fewer API origins, and add the others then, a few with each login (--api)",
+				l.params.Profile), Command(with))
 	}
 	p.Kind, p.Text = protocol.PromptSecret, text
 	secret, err := l.awaitAnswer(p)

@@ -68,10 +68,8 @@ func (l *Login) askToReplace(old keystore.Item) error {
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Word(l.params.Username))
 	}
-	with := l.asked
-	with.Replace = true
-	refusal := protocol.InvalidParams("%s", loses)
-	refusal.Data = &protocol.ErrorData{Hint: Command(with) + ", or to keep both: " + Command(l.underAnotherName())}
+	refusal := protocol.InvalidParams("%s; --replace gives it up", loses)
+	refusal.Data = &protocol.ErrorData{Hint: Command(l.underAnotherName())}
 	if len(loses) > maxQuestion { // a terminal would cut off what is lost
 		return refusal
 	}

@@ -226,7 +226,7 @@ func openBackupError(path string, err error) error {
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
 				strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
-			"groat restore ANOTHER-COPY")
+			"groat restore FILE")
 	}
 	return err
 }

@@ -46,8 +46,8 @@ func (l *Login) refusedError(err error) error {
 	case !l.kind.Interactive() && l.params.ClientID != "":
 		e.Data.Hint = l.tryAgain("--client-id " + visible.Word(l.params.ClientID))
 		if l.mayPost && !l.triedBody {
-			e.Data.Hint += ", or where the server wants the secret in the request's body: " +
-				l.tryAgain("--client-auth "+string(grant.ClientSecretPost))
+			e.Message += "; where the server wants the secret in the request's body, sign in with --client-auth " +
+				string(grant.ClientSecretPost)
 		}
 	}
 	return e
@@ -348,14 +348,14 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	case s.Refresh.IsZero():
 		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.%s",
-			l.server().Issuer, l.longerHint()))
+			l.server().Issuer, l.longer()))
 	}
 	return item, s.Token, nil
 }
 
-// longerHint is the command for a sign-in that a server which describes itself may give a refresh token for (OpenID
+// longer is the command for a sign-in that a server which describes itself may give a refresh token for (OpenID
 // Connect Core §11), where the scope for that was not asked for.
-func (l *Login) longerHint() string {
+func (l *Login) longer() string {
 	scope := l.endpoint.Server().Default(l.request(), true).Scope
 	if l.profile.Provider != "" || slices.Contains(scope, offlineAccess) {
 		return ""

@@ -20,8 +20,7 @@ func TestASharedAPIIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := slices.Contains(questions(asked, protocol.PromptNotice),
-				"Profile a lists https://git.example/team too, so that whoever asks for it must name one of them. "+
-					"For git to go on with a: git config --global credential.https://git.example/team.username a")
+				"Profile a lists https://git.example/team too, so that whoever asks for it must name one of them.")
 			if want := name == "b" && !known; told != want {
 				t.Errorf("%s: told %v: %v", name, told, asked)
 			}

@@ -85,8 +85,9 @@ func (l *Login) pauseRenewals(ctx context.Context) (resume func()) {
 func (l *Login) notStoredError(err error) error {
 	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; "+
-		"groatd holds it until it stops", l.params.Profile, e.Message)
-	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and asks for nothing)"
+		"groatd holds it until it stops, and the next login stores it and asks for nothing", l.params.Profile,
+		e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile
 	return e
 }
 

@@ -68,6 +68,19 @@ func (t *Table) Usable() *Set {
 	return t.Snapshot()
 }
 
+// Looked is Usable for a person who looks at the profiles: it reads the configuration again where files were added or
+// removed, or one that could not be used has changed. whole is why the files cannot be used as they are now, so that
+// what was read before is in use; nil where they can.
+func (t *Table) Looked() (all *Set, whole *config.Error) {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	if _, err := t.readChanged(nil); err != nil && t.failure == nil {
+		t.Log.Error("the configuration could not be read again", zap.Error(err))
+	}
+	whole, _ = errors.AsType[*config.Error](t.failure)
+	return t.Snapshot(), whole
+}
+
 // Snapshot returns all profiles as they are now.
 func (t *Table) Snapshot() *Set { return t.current.Load() }
 
@@ -90,7 +103,11 @@ func (t *Table) Broken(name string) *config.Error { return t.Snapshot().Broken(n
 func (t *Table) Reload() error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	return t.reload(nil)
+	err := t.reload(nil)
+	if whole, ok := errors.AsType[*config.Error](err); ok {
+		t.fail(whole)
+	}
+	return err
 }
 
 // Refuse makes a configuration that cannot be used the answer to every [Set.Pick] until a Reload succeeds, and lets
@@ -223,27 +240,33 @@ const retryTime = time.Second
 func (t *Table) reloadChanged(broken *config.Error) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
+	read, err := t.readChanged(broken)
+	if read && broken == nil { // else what has changed is in the log
+		t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
+	}
+	return err
+}
+
+// readChanged is reloadChanged for a caller that holds loading. It reports whether it has read the configuration.
+func (t *Table) readChanged(broken *config.Error) (read bool, err error) {
 	stamp, mended := t.Config.Stamp(), t.mended(broken)
 	just := time.Since(t.tried) < retryTime && !mended
 	switch {
 	case stamp != "" && stamp == t.stamp && !mended && (broken == nil || just):
-		return nil
+		return false, nil
 	case t.failure != nil && just:
-		return t.failure
+		return false, t.failure
 	}
-	err := t.reload(nil)
+	err = t.reload(nil)
 	whole, ok := errors.AsType[*config.Error](err)
 	if err != nil && !ok {
-		return err
+		return false, err
 	}
 	t.tried = time.Now()
 	if whole != nil {
 		t.fail(whole)
 	}
-	if broken == nil { // else what has changed is in the log
-		t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
-	}
-	return err
+	return true, err
 }
 
 // CheckSave returns why p could not be saved, or nil: the profile of its name is described in a file that groat never
@@ -267,7 +290,7 @@ func (t *Table) checkSave(p *Profile) error {
 	case was == p:
 		return nil
 	case p.Ephemeral && was != nil && !was.Ephemeral:
-		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
+		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login " + another(was.Name) + " --ephemeral",
 			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)",
 				was.Name)}
 	case p.Ephemeral:
@@ -279,6 +302,9 @@ func (t *Table) checkSave(p *Profile) error {
 	}
 	return t.Config.Savable(p.Profile)
 }
+
+// another is a name beside a profile's.
+func another(name string) string { return name[:min(len(name), 56)] + "-2" }
 
 // Save makes p the profile of its name: it writes the file, unless p is ephemeral, and takes it over. saved is false
 // where p was that profile already; replaced reports whether there was another one. If there is an error, the file is

@@ -47,7 +47,7 @@ func Page[T any](all *profile.Set, after string, describe func(name string) T) (
 		switch {
 		case text.Len()-before > pageBytes:
 			return nil, "", protocol.NewError(protocol.Config,
-				fmt.Sprintf("profile %q is too long for a listing", name), "shorten it in the configuration")
+				fmt.Sprintf("profile %q is too long for a listing", name), "groat profile show "+name)
 		case text.Len() > pageBytes:
 			return closed(text.Bytes()[:before]), last, nil
 		}
@@ -108,7 +108,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	st.Narrows, st.ScopeLost = b.Narrowing.String(), b.Narrowing.Lost
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	st.SessionIdleEndsAt, st.SessionEndsAt = broker.UnixOf(b.Session.Idle), broker.UnixOf(b.Session.Absolute)
-	st.SessionEndsSoon = b.Session.Soon && b.Session.Absolute.After(r.Now().Wall)
+	st.SessionEndsSoon = b.Session.Soon && (b.Last || b.Session.Absolute.After(r.Now().Wall))
 	if b.Held {
 		st.State, st.Static = "fresh", b.Static
 	}

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
@@ -35,6 +36,9 @@ type Context struct {
 	Configured bool
 	// SignIn is the flags of "groat login" that name the profile's server, for a profile beside it; empty: not known.
 	SignIn string
+	// NewClient is the flags of "groat login" that have the provider create another client, where it creates them;
+	// empty where it does not, or the user name is not known.
+	NewClient string
 	// Scope is what the profile's sign-in asks for; empty where that is not known. Client: the profile signs in as a
 	// client, without a person.
 	Scope  []string
@@ -97,7 +101,7 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	if refusal, ok := errors.AsType[*grant.Error](err); ok {
-		return fromServer(refusal, name), true
+		return fromServer(refusal, c), true
 	}
 	if unknown, ok := errors.AsType[*profile.UnknownError](err); ok {
 		return unknownProfile(unknown), true
@@ -149,7 +153,11 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrConflict):
-		return protocol.NewError(protocol.Config, err.Error(), "groat keystore"), true
+		hint := "groat keystore"
+		if _, ok := errors.AsType[*keystore.VariableError](err); ok {
+			hint = "env -u GROAT_KEYSTORE groat restart"
+		}
+		return protocol.NewError(protocol.Config, err.Error(), hint), true
 	case errors.Is(err, keystore.ErrUndecidedLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrUndecided):
@@ -162,6 +170,9 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		hint := cmp.Or(ownpath.HintFor(err), "groat keystore")
+		if gone, ok := errors.AsType[*keystore.GoneError](err); ok {
+			hint = cmp.Or(gone.Next, strings.TrimSpace(login))
+		}
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
 		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
@@ -241,9 +252,13 @@ func whyLost(err error) string {
 }
 
 // fromServer is the row for a server's answer that is an error.
-func fromServer(e *grant.Error, profile string) *protocol.Error {
+func fromServer(e *grant.Error, c Context) *protocol.Error {
+	profile := c.Profile
 	switch e.Class {
 	case grant.Refused, grant.InvalidClient:
+		if c.NewClient != "" { // the stored one does not work, and no other is known
+			return protocol.NewError(protocol.LoginRequired, e.Error(), "groat login "+profile+" "+c.NewClient)
+		}
 		return protocol.NewError(protocol.LoginRequired, e.Error(), "groat login "+profile)
 	case grant.Misconfigured:
 		return protocol.NewError(protocol.Config, e.Error(), "groat login "+profile)
@@ -270,10 +285,7 @@ func addNetwork(e *protocol.Error, cause *grant.Error, c Context) {
 	case grant.ProxyFailed:
 		e.Data.Hint = "groat network"
 	case grant.Unreachable:
-		look := "groat network"
-		if c.Configured { // not so after a first login that failed
-			look = "groat status " + c.Profile
-		}
-		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
+		e.Message += "; where only a proxy leads out, groat network set proxy names it"
+		e.Data.Hint = "groat network"
 	}
 }

@@ -94,13 +94,13 @@ func loadAllowed(o Options) (choice, error) {
 		o.Env = Auto
 	}
 	if !slices.Contains([]string{Auto, Keychain, Sealed, Memory}, o.Env) {
-		return choice{}, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto",
-			keystore.ErrConflict, o.Env)
+		return choice{}, &keystore.VariableError{Said: fmt.Sprintf("GROAT_KEYSTORE is %q, want keychain, sealed, "+
+			"memory or auto", o.Env)}
 	}
 	remembered, err := load(o.StateDir)
 	if err == nil && remembered.Use != "" && o.Env != Auto && o.Env != remembered.Use {
-		err = fmt.Errorf("%w: GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
-			keystore.ErrConflict, o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))
+		err = &keystore.VariableError{Said: fmt.Sprintf("GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
+			o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))}
 	}
 	return remembered, err
 }

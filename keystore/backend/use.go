@@ -67,8 +67,8 @@ func (k *Keystore) resolveKey(use, key string) (string, error) {
 		return "", fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
 	}
 	if env := k.options.Env; env != Auto && env != use {
-		return "", fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q",
-			keystore.ErrConflict, env, use)
+		return "", &keystore.VariableError{Said: fmt.Sprintf("GROAT_KEYSTORE is %q in groatd's environment, which "+
+			"forbids %q", env, use)}
 	}
 	return key, nil
 }

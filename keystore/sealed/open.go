@@ -288,9 +288,9 @@ func (s *Store) Missing() error {
 	if expected == "" || s.options.Changing() || s.making.Load() || !s.Absent() {
 		return nil
 	}
-	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: "+
-		"bring it back, or give up what it held and %s",
-		keystore.ErrUnavailable, s.path, expected, s.startOver())
+	how, next := s.startOver()
+	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is not there, and held the credentials of %s: "+
+		"bring it back, or give up what it held and %s", s.path, expected, how), Next: next}
 }
 
 // emptied returns an error where the file has lost what it held: it is not a new one then, which any passphrase would
@@ -301,17 +301,19 @@ func (s *Store) emptied() error {
 	if expected == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: "+
-		"bring it back from a backup, or give up what it held (rm %s) and %s",
-		keystore.ErrUnavailable, s.path, expected, s.path, s.startOver())
+	how, _ := s.startOver()
+	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is damaged: it is empty, and held the "+
+		"credentials of %s: bring it back from a backup, or give up what it held (rm %s) and %s",
+		s.path, expected, s.path, how), Next: "rm " + visible.Word(s.path)}
 }
 
-// startOver is how a person goes on with a new file.
-func (s *Store) startOver() string {
+// startOver is how a person goes on with a new file, in words and as a command; signing in is none of this package's.
+func (s *Store) startOver() (how, next string) {
 	if _, passphrase := s.options.Key.(Passphrase); passphrase {
-		return "choose a passphrase for a new one: groat keystore use sealed --passphrase"
+		next = "groat keystore use sealed --passphrase"
+		return "choose a passphrase for a new one: " + next, next
 	}
-	return "sign in again"
+	return "sign in again", ""
 }
 
 // expected names the profiles whose items should be in the file, the first three of them; empty where there are none.

@@ -42,6 +42,21 @@ type cargoClient interface {
 type realCargo struct {
 	toolUser
 	program string
+	isSetUp bool // its configuration is what groat setup has written
+}
+
+// registry is what the section of a registry has, and what follows it.
+func (c realCargo) registry(s *apiServer) string {
+	return "index = \"sparse+" + s.URL + "/index/\"\n[http]\ncainfo = \"" + c.trust(s) + "\"\n"
+}
+
+// setUp leaves the configuration to groat.
+func (c realCargo) setUp(s *apiServer) realCargo {
+	c.t.Helper()
+	c.write("cargo/config.toml", "[registries.work]\n"+c.registry(s))
+	c.groat("", "setup", "cargo", "work", "--yes")
+	c.isSetUp = true
+	return c
 }
 
 func (c realCargo) read(s *apiServer) bool {
@@ -49,15 +64,15 @@ func (c realCargo) read(s *apiServer) bool {
 	dir := filepath.Dir(c.write("crate/src/lib.rs", ""))
 	manifest := c.write("crate/Cargo.toml", "[package]\nname = \"mine\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"+
 		"[dependencies]\nprivate = { version = \"1\", registry = \"work\" }\n")
-	c.write("cargo/config.toml", "[registries.work]\nindex = \"sparse+"+s.URL+"/index/\"\n"+
-		"credential-provider = [\"cargo-credential-groat\"]\n[http]\ncainfo = \""+c.trust(s)+"\"\n")
+	if !c.isSetUp {
+		c.write("cargo/config.toml", "[registries.work]\ncredential-provider = [\"cargo-credential-groat\"]\n"+c.registry(s))
+	}
 	for _, name := range []string{"crate/Cargo.lock", "cargo/registry"} {
 		if err := os.RemoveAll(filepath.Join(c.home, name)); err != nil {
 			c.t.Fatal(err)
 		}
 	}
-	c.vars = append(c.vars, "CARGO_HOME="+filepath.Join(c.home, "cargo"),
-		"RUSTC="+filepath.Join(filepath.Dir(c.program), "rustc"), "PWD="+dir)
+	c.vars = append(c.vars, "RUSTC="+filepath.Join(filepath.Dir(c.program), "rustc"), "PWD="+dir)
 	r := c.run("", c.program, "generate-lockfile", "--manifest-path", manifest)
 	lock, err := os.ReadFile(filepath.Join(c.home, "crate/Cargo.lock"))
 	if (r.code == 0) != (err == nil && strings.Contains(string(lock), `name = "private"`)) {
@@ -139,7 +154,9 @@ func TestClientCargo(t *testing.T) {
 	u.signIn(s.URL + "/index")
 	var cargo cargoClient = cargoStandIn{u}
 	if program := os.Getenv("GROAT_CARGO"); program != "" {
-		cargo = realCargo{u, program}
+		u.vars = append(u.vars, "CARGO_HOME="+filepath.Join(u.home, "cargo"),
+			"PATH="+bin+":"+filepath.Dir(program)+":/usr/bin:/bin")
+		cargo = realCargo{u, program, false}
 		parts.Client(t, "cargo", program, "--version")
 	} else {
 		parts.NoClient(t, "cargo", "cargo", "Debian 12's (0.66) is older than credential providers (1.74): a stand-in asked")
@@ -151,6 +168,12 @@ func TestClientCargo(t *testing.T) {
 			t.Error("the registry was not read")
 		}
 		s.brought(t, "Bearer "+token)
+	}
+	if real, ok := cargo.(realCargo); ok {
+		if !real.setUp(s).read(s) {
+			t.Error("the registry was not read after groat setup")
+		}
+		s.brought(t, "Bearer "+u.token())
 	}
 	other.wants(u.token())
 	found := cargo.read(other)

@@ -134,8 +134,9 @@ func (u *gdalUser) until(what string, done func() bool) {
 	}
 }
 
-// One process of GDAL's reads an image for longer than three tokens live. It has each request's token from the file,
-// which is current whenever it looks: no token is sent that is not good. The file goes with the command.
+// One process of GDAL's reads an image for longer than three tokens live, one that "groat run" starts and one in which
+// the Python module sets GDAL up. It has each request's token from the file, which is current whenever it looks: no
+// token is sent that is not good. The file goes with the process.
 func TestGDALReadsLongerThanTokensLive(t *testing.T) {
 	t.Parallel()
 	parts.Client(t, "gdal", "/usr/bin/gdalinfo", "--version")
@@ -165,7 +166,9 @@ func TestGDALReadsLongerThanTokensLive(t *testing.T) {
 	// GDAL remembers no part of the file.
 	u.vars = append(u.vars, "CPL_VSIL_CURL_NON_CACHED="+name, "CPL_VSIL_CURL_CHUNK_SIZE=4096", "VSI_CACHE=FALSE")
 	const read = `import rasterio, sys
-with rasterio.open(sys.argv[1]) as d:
+sys.path.insert(0, sys.argv[2])
+import groat
+with groat.gdal_env("work", every_host=True), rasterio.open(sys.argv[1]) as d:
     for _, w in d.block_windows(1):
         d.read(1, window=w)
     sys.stdout.write(str(d.read(1).sum()))`
@@ -175,9 +178,8 @@ with rasterio.open(sys.argv[1]) as d:
 	}{
 		{"run-work.header", checksum(u.run("", "/usr/bin/gdalinfo", "-checksum", u.images.dir+"/images/x.tif")),
 			[]string{"groat", "run", "work", "--every-host", "--", "gdalinfo", "-checksum", name}},
-		{"gdal-while-work.header", strconv.Itoa(sum), []string{"/bin/sh", "-c", `
-			eval "$(groat helper gdal work --every-host --while $$)" && exec /usr/bin/python3 -W ignore -c "$1" "$2"`,
-			"sh", read, name}},
+		{"gdal-while-work.header", strconv.Itoa(sum),
+			[]string{debianPython, "-I", "-B", "-W", "ignore", "-c", read, name, parts.Python(t)}},
 	} {
 		watched, began = u.beside(tt.file), time.Time{}
 		r := u.run("", tt.argv[0], tt.argv[1:]...)
@@ -224,6 +226,11 @@ func TestGDALSendsWhatAPersonSays(t *testing.T) {
 	}{
 		{"run", "groat", []string{"run", "work", "--", program}, scoped, false},
 		{"helper", "/bin/sh", eval(""), scoped, false},
+		{"gdal_env of Python", debianPython, []string{"-I", "-B", "-c", `import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import groat
+with groat.gdal_env("work"):
+    sys.exit(subprocess.run(sys.argv[2:]).returncode)`, parts.Python(t), program}, scoped, false},
 		{"run --every-host", "groat", []string{"run", "work", "--every-host", "--", program}, true, true},
 		{"helper --every-host", "/bin/sh", eval("--every-host"), true, true},
 	} {

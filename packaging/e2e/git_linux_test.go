@@ -214,8 +214,7 @@ func TestGitTwoAccountsByName(t *testing.T) {
 		t.Error(other)
 	}
 
-	command, _, _ := strings.Cut(hint, ", or ")
-	u.typed(command)
+	u.typed(hint)
 	u.arrives(server, repository, "home")
 	u.arrives(server, as("work"), "work")
 

@@ -59,6 +59,20 @@ func TestClientRclone(t *testing.T) {
 	if is := u.token(); is == was || len(seen) < 2 || seen[0] != "Bearer "+was || seen[len(seen)-1] != "Bearer "+is {
 		t.Errorf("the server saw %d requests, and not the old token before the new one", len(seen))
 	}
+
+	// A remote that "groat setup rclone" finds.
+	if r := u.run("", "/usr/bin/rclone", "config", "create", "more", "webdav", "url="+s.URL, "vendor=other"); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	before := u.file("rclone.conf")
+	u.groat("", "setup", "rclone", "work", "--yes")
+	if r := u.run("", "/usr/bin/rclone", "lsf", "more:"); r.code != 0 || r.stdout != "a.txt\n" {
+		t.Errorf("%+v", r)
+	}
+	s.brought(t, "Bearer "+u.token())
+	if u.groat("", "setup", "rclone", "work", "--undo", "--yes"); u.file("rclone.conf") != before {
+		t.Error(u.file("rclone.conf"))
+	}
 	if strings.Contains(strings.Join(u.vars, " "), was) {
 		t.Error("the token is in the environment")
 	}

@@ -26,6 +26,7 @@ func TestSecretsStayIn(t *testing.T) {
 	t.Run("every command", func(t *testing.T) { testEveryCommand(t, v) })
 	v.watchDataKey() // that of the file as it is now
 	t.Run("every method", func(t *testing.T) { testEveryMethod(t, v) })
+	t.Run("the Python module", func(t *testing.T) { testPythonModule(t, v) })
 	t.Run("servers that send back", func(t *testing.T) { testServersThatSendBack(t, v) })
 	t.Run("a second start", func(t *testing.T) {
 		v := v.in(t)

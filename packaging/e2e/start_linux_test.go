@@ -103,7 +103,7 @@ func TestActivatedWithoutAKeystore(t *testing.T) {
 		theErr, repair string
 	}{
 		"a choice that cannot stand": {func(r *userEnv) { r.vars = []string{"GROAT_KEYSTORE=magic"} },
-			`GROAT_KEYSTORE is "magic"`, "unset GROAT_KEYSTORE"},
+			`GROAT_KEYSTORE is "magic"`, "systemctl --user unset-environment GROAT_KEYSTORE"},
 		"a state directory that is open": {func(r *userEnv) {
 			r.dir(filepath.Join(r.home, ".local", "state", "groat"), 0o755, r.uid)
 		}, "is open to others (mode 0755)", "chmod 700 "},

@@ -20,13 +20,13 @@ func TestStateDirectoryRefused(t *testing.T) {
 		theErr string
 		hint   string
 	}{
-		{"not writable", func(r *userEnv, dir string) { r.dir(dir, 0o500, r.uid) }, "cannot be written", "ls -ld "},
+		{"not writable", func(r *userEnv, dir string) { r.dir(dir, 0o500, r.uid) }, "cannot be written", "chmod u+rwx "},
 		{"another owner's", func(r *userEnv, dir string) { r.dir(dir, 0o700, 0) }, "belongs to another user (uid 0)",
 			"ls -ld "},
 		{"open to others", func(r *userEnv, dir string) { r.dir(dir, 0o750, r.uid) }, "is open to others (mode 0750)",
 			"chmod 700 "},
 		{"cannot be made", func(r *userEnv, dir string) { r.dir(filepath.Dir(dir), 0o500, r.uid) },
-			"cannot be made: permission denied", "ls -ld "},
+			"cannot be made: permission denied", "chmod u+rwx "},
 		{"a file", func(r *userEnv, dir string) {
 			r.dir(filepath.Dir(dir), 0o700, r.uid)
 			if err := os.WriteFile(dir, nil, 0o600); err != nil {
@@ -98,7 +98,7 @@ func TestSocketDirectoryOfAnotherOwner(t *testing.T) {
 	r.vars = []string{named}
 	r.refused(r.run("", "groatd"), 78, "the socket's directory "+dir+" belongs to another user (uid 0)", "ls -ld "+dir)
 	r.vars = []string{named, "GROAT_NO_AUTOSTART="}
-	r.refused(r.run("", "groat", "get", "work"), 78, "it belongs to another user", "make it a directory of yours")
+	r.refused(r.run("", "groat", "get", "work"), 78, "it belongs to another user", "unset GROAT_SOCKET")
 	r.vars = nil
 	r.fallsBack(filepath.Join(r.runtime, "groat-4242")) // TMPDIR is the runtime directory here
 }

@@ -24,7 +24,8 @@ var verb = regexp.MustCompile(`%[-+# 0-9.*\[\]]*[a-zA-Z%]`)
 var ownWords = []string{"config.BasicRaw", "openEO", "scopeOpenID", "l.kind", "l.authName()", "format",
 	"string(grant.ClientSecretPost)", "string(grant.AudienceEndpoint)", "string(grant.AudienceIssuer)",
 	"strconv.FormatInt(e.MaxMinTTL, 10)", "preset.Names()[0]", "grant.ByClientCredentials",
-	"how", "key", // of git's configuration, of a profile
+	"rcloneWord(remote.URL)", // rclone runs no shell
+	"how", "key",             // of git's configuration, of a profile
 	"sentence(strings.Join(f.Either, \" or \"))", "strings.Join(args, \" \")"} // providers; systemctl's
 
 // TestACommandsValuesAreQuoted: what a sentence, a hint or a notice shows behind a flag may be pasted into a shell, and

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the packages: what "make packages" runs. Everything goes to the directory OUT: groat_VERSION_ARCH.deb, an .rpm,
-# the bill of materials and SHA256SUMS. The result depends on the commit, the version and the Go version alone.
+# the bill of materials, the wheel and the source distribution of the Python package, and SHA256SUMS. The result depends
+# on the commit, the version and the Go version alone.
 #
 #   packages.sh OUT [VERSION]
 #
@@ -15,6 +16,7 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd) version=${2:-}
 committed=$(git log -1 --format=%ct 2>/dev/null) ||
   die "this is no checkout of git, whose commit dates the packages" "git clone https://github.com/groat-dev/groat"
+command -v python3 >/dev/null || die "there is no python3, which writes the Python package" "sudo apt install python3"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$committed} TZ=UTC
 if [ -z "$version" ]; then
   version=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null) || true
@@ -53,7 +55,7 @@ chmod -R go+rX,go-w "$stage/usr/share" "$stage/usr/lib"
 
 GOARCH=$host go build -C packaging/packages/nfpm -o "$stage/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
 export GOARCH VERSION=$version
-rm -f "$out"/groat[-_]*.deb "$out"/groat[-_]*.rpm "$out"/groat[-_]*.cdx.json "$out/SHA256SUMS"
+rm -f "$out"/groat[-_]*.{deb,rpm,cdx.json,whl,tar.gz} "$out/SHA256SUMS"
 for kind in deb rpm; do
   # An RPM has no use for what is Debian's own.
   [ $kind = deb ] || {
@@ -64,5 +66,6 @@ for kind in deb rpm; do
 done
 (unset GOARCH; go run ./packaging/sbom -release "$version" "$stage/bin/groat" "$stage/bin/groat-commands" \
   "$stage/bin/groatd") >"$out/groat_${version}_$arch.cdx.json"
+python3 -I protocol/python/backend.py "$out" "$version"
 (cd "$out" && sha256sum groat[-_]* >SHA256SUMS)
 cat "$out/SHA256SUMS"

@@ -28,6 +28,9 @@ const (
 	another    = "another passphrase of seven words for tests"
 )
 
+// tutorialClient is a client of which App Credentials are in a file, as the provider's tutorial has it.
+const tutorialClient = "11111111-2222-4333-8444-555555555555"
+
 // answers are the questions that groat asks along the README.
 var answers = []answer{
 	{regexp.MustCompile(`(?m)^Provider, or [^\n]*: \z`), "spatiafi", false},
@@ -55,7 +58,9 @@ func newServers(t *testing.T) servers {
 		})
 	}
 	s := servers{
-		spatiafi: sandbox.New(sandbox.Options{URL: "https://auth.spatiafi.com", Users: you}),
+		spatiafi: sandbox.New(sandbox.Options{
+			URL: "https://auth.spatiafi.com", Users: you, Clients: []sandbox.Client{{ID: tutorialClient, Secret: password}},
+		}),
 		climate: sandbox.New(sandbox.Options{
 			URL: "https://auth.climateengine.com", Users: you,
 			Clients: []sandbox.Client{{ID: "11111111-2222-4333-8444-555555555555", Secret: password}},
@@ -210,6 +215,25 @@ func (m *machine) run(b Block) string {
 	return shown
 }
 
+// usePrograms has the machine's groat be the one in a directory, without an installation.
+func (m *machine) usePrograms(dir string) {
+	for i, v := range m.env {
+		if path, ok := strings.CutPrefix(v, "PATH="); ok {
+			m.env[i] = "PATH=" + dir + ":" + path
+		}
+	}
+}
+
+// groatd returns the process id of the machine's.
+func (m *machine) groatd() int {
+	m.t.Helper()
+	pid, err := peerOf(filepath.Join(m.dir, "run/groat/agent.sock"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return pid
+}
+
 // endDaemon ends groatd as the end of the machine does, and returns when it has ended.
 func (m *machine) endDaemon() {
 	m.t.Helper()
@@ -218,23 +242,32 @@ func (m *machine) endDaemon() {
 	}
 }
 
-// endPeer asks the process behind a socket to end, and waits until it has.
-func endPeer(socket string) error {
+// peerOf returns the process behind a socket.
+func peerOf(socket string) (int, error) {
 	c, err := net.Dial("unix", socket)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer c.Close()
 	raw, err := c.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var peer *unix.Ucred
 	raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	if err != nil {
+		return 0, err
+	}
+	return int(peer.Pid), nil
+}
+
+// endPeer asks the process behind a socket to end, and waits until it has.
+func endPeer(socket string) error {
+	pid, err := peerOf(socket)
+	if err != nil {
 		return err
 	}
-	fd, err := unix.PidfdOpen(int(peer.Pid), 0)
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func TestLinks(t *testing.T) {
 	for _, page := range []string{
 		"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "ARCHITECTURE.md", "protocol/PROTOCOL.md",
 		"daemon/grant/preset/PROVIDERS.md", "packaging/figures/FIGURES.md", "packaging/INSTALL.md",
-		"packaging/ELSEWHERE.md",
+		"packaging/ELSEWHERE.md", "protocol/python/README.md",
 	} {
 		text, err := os.ReadFile(filepath.Join(Root(), page))
 		if err != nil {

@@ -1,19 +1,13 @@
 package pages
 
 import (
-	"bufio"
-	"context"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
@@ -145,90 +139,5 @@ func (m *machine) copyPrograms(from *machine) {
 			m.t.Fatal(err)
 		}
 		m.write("home/.local/bin/"+name, string(program), 0o755)
-	}
-}
-
-// tokenLife is short, so that three of them can be lived through, and long enough for groatd to renew by itself.
-const tokenLife = 10 * time.Second
-
-// TestReadmePython runs the README's block of Python as it is printed, and goes on with its session as a person at
-// the interpreter would, until the tokens of three lifetimes have been used and the first ones are refused.
-func TestReadmePython(t *testing.T) {
-	tier.Needs(t, "python3-requests", "gnome-keyring", "root")
-	block := Find(t, "README.md", "import subprocess, requests")
-	s := newServers(t)
-	s.spatiafi.SetTokenLifetime(tokenLife)
-	m := newMachine(t, newNetwork(t, s.hosts()), "DBUS_SESSION_BUS_ADDRESS="+parts.StartSecretService(t).Address)
-	m.work = m.dir
-	programs := parts.Binaries(t)
-	for i, v := range m.env {
-		if path, ok := strings.CutPrefix(v, "PATH="); ok {
-			m.env[i] = "PATH=" + programs + ":" + path
-		}
-	}
-	m.run(Block{Page: "README.md", Text: "groat login work --provider spatiafi --username you@example.com\n"})
-
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-i", "-c", block.Text)
-	cmd.Env, cmd.Dir = append(m.env, "PYTHONUNBUFFERED=1"), m.dir
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var complaints strings.Builder
-	cmd.Stderr = &complaints
-	if err := m.net.start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stdout)
-	next := func() string {
-		t.Helper()
-		if !lines.Scan() {
-			cmd.Wait()
-			t.Fatalf("python ended: %v\n%s", lines.Err(), &complaints)
-		}
-		return lines.Text()
-	}
-	if first := next(); !strings.HasPrefix(first, "{") {
-		t.Errorf("the block printed %q", first)
-	}
-	issued := func(entries []sandbox.Entry) (n int) {
-		for _, e := range entries {
-			if e.Path == sandbox.SpatiafiTokenPath && e.Status == http.StatusOK {
-				n++
-			}
-		}
-		return n
-	}
-	// After each renewal the session is used. It may have the token before the newest, so four renewals are waited
-	// for.
-	for have := issued(s.spatiafi.Log()); have < 5; {
-		err := s.spatiafi.Wait(ctx, func(entries []sandbox.Entry) bool { return issued(entries) > have })
-		if err != nil {
-			t.Fatal(err)
-		}
-		have = issued(s.spatiafi.Log())
-		io.WriteString(stdin, "print(session.get('https://api.spatiafi.com/api/info').status_code)\n")
-		if got := next(); got != "200" {
-			t.Errorf("after %d tokens were issued the API answered %s", have, got)
-		}
-	}
-	stdin.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("python ended: %v\n%s", err, &complaints)
-	}
-	used := map[string]bool{}
-	for _, e := range s.spatiafi.Log() {
-		if strings.HasPrefix(e.Path, "/api/info") {
-			used[e.Token] = true
-		}
-	}
-	if len(used) < 3 {
-		t.Errorf("the session used %d different tokens, want three at least", len(used))
 	}
 }

@@ -52,12 +52,7 @@ func TestRecipes(t *testing.T) {
 	m := newMachine(t, newNetwork(t, hosts), "DISPLAY=:0",
 		"DBUS_SESSION_BUS_ADDRESS="+parts.StartSecretService(t).Address)
 	m.work = m.dir
-	programs := parts.Binaries(t)
-	for i, v := range m.env {
-		if path, ok := strings.CutPrefix(v, "PATH="); ok {
-			m.env[i] = "PATH=" + programs + ":" + path
-		}
-	}
+	m.usePrograms(parts.Binaries(t))
 	m.write("home/.local/bin/xdg-open", "#!/bin/sh\nexec curl -sSfL -o /dev/null \"$1\"\n", 0o755)
 
 	blocks := Blocks(t, recipes)

@@ -25,6 +25,7 @@ var (
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	clients  = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: client: (.+)$`)
+	ran      = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: notebooks: (.+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
@@ -63,7 +64,7 @@ var parts = []part{
 			"running groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
 		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
 			programs...),
-		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd"},
+		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd", "protocol/python"},
 		command:      []string{"packaging/packages/prove.sh"},
 		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
 		result:       passed,
@@ -95,21 +96,57 @@ var parts = []part{
 		result:       passed,
 	},
 	{
+		name: "python",
+		what: "The Python module with the Python of Debian 13 and its packages: the protocol's vectors, connections, " +
+			"authentication, sessions and credentials of other packages, processes and a Dask cluster.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
+		command: []string{"sh", "-c", `
+			packages="aiohttp authlib dask distributed fsspec google-auth httpx joblib rasterio requests"
+			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3 \
+				$(printf 'python3-%s ' $packages)) || exit
+			export GROAT_PYTHON
+			go test -count=3 -timeout=1h -run="^TestPython(Module|Client|Auth|Sessions|Processes)$" ./packaging/e2e &&
+			echo "ok three times with $("$GROAT_PYTHON" --version), $("$GROAT_PYTHON" -c '
+import importlib.metadata as m, sys
+print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestPythonModule$", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
 		name: "clients",
 		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
 			"Authorization value, where they can be had.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/install.sh"},
+		paths:    []string{"packaging/testing/install.sh", "protocol/python"},
 		command: []string{"sh", "-c", `
 			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
 			export GROAT_CARGO
 			go test -count=1 -timeout=1h -v \
-				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers)" \
+				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers|Python)" \
 				./packaging/e2e ./cmd/groat-commands &&
 			echo "ok each program below brought its server the token"`},
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},
 		result:       passed,
 		lists:        clients,
+	},
+	{
+		name: "notebooks",
+		what: "Each notebook of protocol/python/notebooks in a Jupyter kernel for more than three lives of a token " +
+			"of 20 s, kernel and groatd stopped for longer than one of them, and no secret in what is left; what " +
+			"else a person does in a kernel; each block of protocol/python/README.md, those for R with R.",
+		packages: append([]string{"./packaging/pages"}, programs...),
+		paths:    []string{"protocol/python", "packaging/testing/install.sh"},
+		env:      []string{"GROAT_NOTEBOOKS=all", "GROAT_RSCRIPT=/usr/bin/Rscript"},
+		shortEnv: []string{"GROAT_NOTEBOOKS="},
+		command: []string{"sh", "-c", `
+			command -v Rscript >/dev/null ||
+				DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends r-base-core || exit
+			go test -count=1 -timeout=1h -v -run="^Test(Notebooks|ReadmePython)$" ./packaging/pages &&
+			echo "ok every cell and block ran, no request was refused, no secret was found"`},
+		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestNotebooks$", "./packaging/pages"},
+		result:       passed,
+		lists:        ran,
 	},
 	{
 		name: "matrix",

@@ -30,14 +30,20 @@ packages=(
   groff-base          # renders the manual
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
+  mypy                # checks the types of the Python module
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
   oidc-agent-cli      # a peer: make figures runs the same attacks against it
   openssh-client      # ssh-agent, another
   openssh-server      # takes a forwarded socket
   openssl             # makes private keys in every form there is
   podman              # asks docker-credential-groat, by its own configuration or docker's
-  python3-authlib     # an independent client of client_secret_jwt
+  python3-aiohttp     # sends the Python module's tokens
+  python3-authlib     # an independent client of client_secret_jwt, and the same
+  python3-dask python3-joblib  # start processes that ask groat
   python3-django-oauth-toolkit  # an authorization server's library
+  python3-fsspec python3-google-auth  # the same as aiohttp
+  python3-httpx       # the same
+  python3-ipykernel python3-nbclient  # a Jupyter kernel, and who runs notebooks in it
   python3-pip         # asks for a password in place of the program keyring
   python3-rasterio    # the same in Python
   python3-requests    # what authlib's session is made of

@@ -2,8 +2,8 @@
 # Programs of Debian 13 (trixie), for "make proof": git 2.46 and later can send other things than a user name and a password
 # (git-credential(1), authtype), and GDAL 3.10 can send a header to some addresses only.
 #
-#   newer-debian.sh install PROGRAM PACKAGE     makes a tree of Debian 13, once, with the package in it, and prints the path
-#                                               of a program that runs the tree's
+#   newer-debian.sh install PROGRAM PACKAGE…    makes a tree of Debian 13, once, with the packages in it, and prints the
+#                                               path of a program that runs the tree's
 #
 # The tree is in the user's cache directory. The program runs the one in it, as root: with this machine's network, /tmp, /dev
 # and /proc, and with the caller's environment; nothing on the machine is changed.
@@ -11,9 +11,10 @@ set -euo pipefail
 
 die() { echo "newer-debian.sh: $*" >&2; exit 1; }
 
-[ $# = 3 ] && [ "$1" = install ] || die "usage: newer-debian.sh install PROGRAM PACKAGE"
+[ $# -ge 3 ] && [ "$1" = install ] || die "usage: newer-debian.sh install PROGRAM PACKAGE…"
 [ "$(id -u)" = 0 ] || die "a tree of another Debian needs root"
-name=$2 package=$3
+name=$2
+shift 2
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/groat-testing
 tree=$cache/trixie
@@ -48,10 +49,11 @@ PROGRAM
 chmod 755 "$program.new"
 mv "$program.new" "$program"
 
-if ! [ -x "$tree/usr/bin/$name" ]; then
+states=$(dpkg-query --admindir="$tree/var/lib/dpkg" -W -f='${db:Status-Status}\n' "$@" 2>/dev/null || true)
+if [ "$(grep -cx installed <<<"$states")" != $# ]; then
   cp -L /etc/resolv.conf "$tree/etc/resolv.conf"
   { GROAT_IN_TREE=/usr/bin/apt-get "$program" update -qq
-    GROAT_IN_TREE=/usr/bin/apt-get DEBIAN_FRONTEND=noninteractive "$program" install -qq -y --no-install-recommends "$package"
-  } >"$log" 2>&1 </dev/null || die "the package $package of Debian 13 cannot be had: $(tail -n 1 "$log")"
+    GROAT_IN_TREE=/usr/bin/apt-get DEBIAN_FRONTEND=noninteractive "$program" install -qq -y --no-install-recommends "$@"
+  } >"$log" 2>&1 </dev/null || die "these packages of Debian 13 cannot be had: $*: $(tail -n 1 "$log")"
 fi
 echo "$program"

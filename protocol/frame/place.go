@@ -26,6 +26,22 @@ type Place struct {
 // ErrNoHome means that neither HOME nor /etc/passwd names a home for this user.
 var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
+// VariableError says that a variable of the environment holds what cannot be used.
+type VariableError struct {
+	Variable string // empty where it was no variable that said it
+	Message  string
+}
+
+func (e *VariableError) Error() string { return e.Message }
+
+// Hint returns the command that takes the variable away, or "".
+func (e *VariableError) Hint() string {
+	if e.Variable == "" {
+		return ""
+	}
+	return "unset " + e.Variable
+}
+
 // PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's if it is missing or not absolute. A
 // config that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
 func PlaceOf(getenv func(string) string, config string) (Place, error) {
@@ -43,12 +59,13 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
 		p.Configuration = filepath.Join(dir, "groat")
 	}
+	variable := ""
 	if config == "" {
-		config = getenv("GROAT_CONFIG")
+		config, variable = getenv("GROAT_CONFIG"), "GROAT_CONFIG"
 	}
 	if config != "" {
 		if !filepath.IsAbs(config) {
-			return Place{}, fmt.Errorf("the configuration path %q is not absolute", config)
+			return Place{}, &VariableError{variable, fmt.Sprintf("the configuration path %q is not absolute", config)}
 		}
 		p.Configuration = filepath.Clean(config)
 		if dir, name := filepath.Split(p.Configuration); name == "config.toml" {
@@ -60,7 +77,8 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	}
 	if dir := getenv("GROAT_STATE_DIR"); dir != "" {
 		if !filepath.IsAbs(dir) {
-			return Place{}, fmt.Errorf("the state directory %q is not absolute", dir)
+			return Place{}, &VariableError{"GROAT_STATE_DIR",
+				fmt.Sprintf("the state directory %q is not absolute", dir)}
 		}
 		p.State = filepath.Clean(dir)
 	}
@@ -121,3 +139,8 @@ func (p Place) CheckHome() error {
 // LocalState is an assignment that gives this user a state directory on a disk of this machine: /var/tmp survives a
 // restart.
 func LocalState() string { return fmt.Sprintf("GROAT_STATE_DIR=/var/tmp/groat-state-%d", os.Geteuid()) }
+
+// LocalSocket is an assignment that gives this user a socket with a short path on every system.
+func LocalSocket() string {
+	return fmt.Sprintf("GROAT_SOCKET=/var/tmp/groat-%d/agent.sock", os.Geteuid())
+}

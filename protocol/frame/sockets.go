@@ -59,10 +59,11 @@ func socketsIn(v ownpath.View, getenv func(string) string, place Place, id strin
 
 func checkSocket(path string) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("the socket path %q is not absolute", path)
+		return &VariableError{"GROAT_SOCKET", fmt.Sprintf("the socket path %q is not absolute", path)}
 	}
 	if len(path) > MaxSocketPath {
-		return fmt.Errorf("the socket path is %d bytes long, the system allows %d: %s", len(path), MaxSocketPath, path)
+		return &VariableError{"GROAT_SOCKET", fmt.Sprintf("the socket path is %d bytes long, the system allows %d: %s",
+			len(path), MaxSocketPath, path)}
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func misspelled(name string) *protocol.Error {
 func OtherPlace(daemon frame.Place, caller string) *protocol.Error {
 	e := protocol.NewError(protocol.Config,
 		"this groatd is another place's: it serves "+daemon.String()+" (place "+daemon.ID()+
-			"), and the request comes from place "+caller, "unset GROAT_SOCKET, then: groat status")
+			"), and the request comes from place "+caller, "env -u GROAT_SOCKET groat status")
 	e.Data.Place = &daemon
 	return e
 }

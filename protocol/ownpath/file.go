@@ -137,14 +137,23 @@ func HintFor(err error) string {
 	if !ok || !errors.Is(denied, fs.ErrPermission) {
 		return ""
 	}
-	path, own := denied.Path, fs.FileMode(0o600)
-	info, err := os.Lstat(path)
+	info, err := os.Lstat(denied.Path)
 	if err != nil { // it cannot be made, or not be reached
-		path, own = filepath.Dir(path), 0o700
-		if info, err = os.Lstat(path); err != nil {
-			return "ls -ld " + visible.Word(path)
-		}
+		return DirHint(filepath.Dir(denied.Path))
 	}
+	return accessHint(denied.Path, info, 0o600)
+}
+
+// DirHint returns the next command where this user may not write to a directory.
+func DirHint(dir string) string {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return "ls -ld " + visible.Word(dir)
+	}
+	return accessHint(dir, info, 0o700)
+}
+
+func accessHint(path string, info fs.FileInfo, own fs.FileMode) string {
 	switch {
 	case owner(info) != os.Geteuid() || info.Mode().Perm()&own == own:
 		return "ls -ld " + visible.Word(path)

@@ -211,8 +211,8 @@ func MakeDir(path string) error {
 	}
 	for i := len(missing) - 1; i >= 0; i-- {
 		if err := os.Mkdir(missing[i], 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return &Error{missing[i], "cannot be made: " + cause(err), "ls -ld " +
-				visible.Word(filepath.Dir(missing[i]))}
+			return &Error{missing[i], "cannot be made: " + cause(err),
+				DirHint(filepath.Dir(missing[i]))}
 		}
 	}
 	return v.Check(path) // in a sticky directory another user may have been faster

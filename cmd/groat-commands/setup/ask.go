@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,11 +21,36 @@ const lingerTime = 2 * time.Second
 // ask runs a tool on a content, in no directory of the person's, and returns what it prints. An [exec.ExitError] has
 // what it says on stderr.
 func ask(ctx context.Context, content []byte, program string, args ...string) ([]byte, error) {
+	return askWith(ctx, nil, content, program, args...)
+}
+
+// askWith is ask with further environment variables.
+func askWith(ctx context.Context, env []string, content []byte, program string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin, cmd.Dir, cmd.WaitDelay = bytes.NewReader(content), "/", lingerTime
 	return cmd.Output()
+}
+
+// privatePrefix begins the name of a directory with a copy. [Machine.Lock] removes those of a groat that was killed.
+const privatePrefix = "setup-"
+
+// privateCopy makes a directory with a copy of a content, for a tool that reads files only. The caller removes it.
+func privateCopy(parent, name string, content []byte) (dir string, err error) {
+	if _, err := os.Stat(parent); err != nil {
+		parent = ""
+	}
+	if dir, err = os.MkdirTemp(parent, privatePrefix); err != nil {
+		return "", &Error{Reason: NotWritten, Path: parent, Err: err}
+	}
+	copied := filepath.Join(dir, name)
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		os.RemoveAll(dir)
+		return "", &Error{Reason: NotWritten, Path: copied, Err: err}
+	}
+	return dir, nil
 }
 
 // unreadBy returns the error of a content that a tool could not read: what the tool said behind a text, if it is there.

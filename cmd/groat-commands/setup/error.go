@@ -22,6 +22,7 @@ const (
 	NotWritten          // Path cannot be written: Err
 	NoLink              // Path cannot be a link to Program, or is not on PATH; docker looks there for Tool
 	NoContext           // Tool has no context whose cluster is at an API of Profile
+	NoEntry             // Tool has no registry or remote at an API of Profile, like API
 	NoFile              // Tool has no file that could be for API alone
 	NoSettings          // Tool reads no file of settings
 	NoIDToken           // Tool cannot be given an ID token

@@ -114,27 +114,17 @@ func isAt(server string, apis []string) bool {
 	})
 }
 
-// privatePrefix begins the name of a directory with a copy. [Machine.Lock] removes those of a groat that was killed.
-const privatePrefix = "setup-"
-
 // kubectlProgram is the path of kubectl, and a private directory.
 type kubectlProgram struct{ path, private string }
 
 // view returns a kubeconfig as JSON. kubectl reads it more than once, so that it has to be a file; it may hold secrets.
 func (k kubectlProgram) view(ctx context.Context, content []byte) ([]byte, error) {
-	parent := k.private
-	if _, err := os.Stat(parent); err != nil {
-		parent = ""
-	}
-	dir, err := os.MkdirTemp(parent, privatePrefix)
+	dir, err := privateCopy(k.private, "config", content)
 	if err != nil {
-		return nil, &Error{Reason: NotWritten, Path: parent, Err: err}
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	copied := filepath.Join(dir, "config")
-	if err := os.WriteFile(copied, content, 0o600); err != nil {
-		return nil, &Error{Reason: NotWritten, Path: copied, Err: err}
-	}
 	out, err := ask(ctx, nil, k.path, "--kubeconfig", copied, "config", "view", "--raw", "-o", "json")
 	if err != nil {
 		// error: error loading config file "COPIED": yaml: line 3: …

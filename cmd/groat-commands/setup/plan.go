@@ -130,7 +130,8 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	switch {
 	case old != nil: // begin where groat began
 		var left []Setting
-		if base, there, left, err = old.undone(was); err != nil {
+		alone := p.alone(*old)
+		if base, there, left, err = alone.undone(was); err != nil {
 			return inFile(err, f.Path)
 		}
 		p.leave(f.Path, left)
@@ -154,6 +155,7 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	}
 	e := edit{Path: f.Path, Format: f.Format, Settings: made, Lock: f.Lock, Created: !there, Dirs: dirs,
 		After: sum(after), before: base}
+	p.join(&e)
 	p.record.Edits = append(p.record.Edits, e)
 	if !bytes.Equal(after, was.content) || !was.there {
 		p.Changes = append(p.Changes, Change{Path: f.Path, Before: was.content, After: after, Created: !was.there,
@@ -162,9 +164,21 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	return nil
 }
 
-// adopt records what is there although no record says so: the record was lost. Only sections say that groat has written
-// them; anything else a person may have.
+// adopt records what is there although the profile's record does not say so: it was lost, or groat has written the same
+// for another profile. Only sections say that groat has written them; anything else a person may have.
 func (p *Plan) adopt(f File, content []byte) error {
+	for _, other := range p.others(f.Path) {
+		if sameSettings(other.Settings, f.Settings) {
+			other.Copy = ""
+			p.record.Edits = append(p.record.Edits, other)
+			return nil
+		}
+	}
+	e := edit{Path: f.Path, Format: f.Format, Settings: slices.Clone(f.Settings), Lock: f.Lock, before: content}
+	if p.join(&e) {
+		p.record.Edits = append(p.record.Edits, e)
+		return nil
+	}
 	if f.Format != formatSections {
 		return nil
 	}
@@ -238,6 +252,9 @@ func (p *Plan) revert(e edit) error {
 	if err != nil {
 		return err
 	}
+	if e = p.alone(e); len(e.Settings) == 0 {
+		return nil
+	}
 	after, there, left, err := e.undone(was)
 	if err != nil {
 		return inFile(err, e.Path)
@@ -264,7 +281,7 @@ func (e *edit) undone(was snapshot) (after []byte, there bool, left []Setting, e
 	case !was.there:
 		return nil, false, nil, nil
 	case sum(was.content) == e.After:
-		return e.before, !e.Created, nil, nil
+		return e.before, !e.Created || !blank(e.before), nil, nil
 	case !e.Created && bytes.Equal(was.content, e.before): // it was not written, or put back
 		return was.content, true, nil, nil
 	}

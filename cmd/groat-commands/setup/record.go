@@ -30,7 +30,8 @@ type edit struct {
 	Format   string    `json:"format"`
 	Settings []Setting `json:"settings"`
 	Lock     string    `json:"lock,omitempty"`
-	// Created is set where there was no file, and Dirs are the directories that were made for it.
+	// Created is set where there was no file before groat made it, for this profile or another one, and Dirs are the
+	// directories that were made for it.
 	Created bool     `json:"created,omitempty"`
 	Dirs    []string `json:"dirs,omitempty"`
 	// Copy is the file as it was, and After the SHA-256 of what it became.
@@ -102,7 +103,7 @@ func (m *Machine) store(tool, profile string, r, old *record) error {
 	r.Version = recordVersion
 	for i := range r.Edits {
 		e := &r.Edits[i]
-		if e.Created || e.Copy != "" {
+		if e.Copy != "" || e.Created && len(e.before) == 0 {
 			continue
 		}
 		for n := i; e.Copy == "" || r.has(e) || old.has(e); n++ {

@@ -70,7 +70,7 @@ type Tool struct {
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{curl, docker, gdal, git, goTool, kubectl}
+var Tools = []*Tool{cargo, curl, docker, gdal, git, goTool, kubectl, rclone}
 
 // Names returns the names of the tools.
 func Names() (names []string) {
@@ -125,5 +125,5 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"assignments": assignments{}, "kubeconfig": kubeconfig{},
-	"members": members{}, formatSections: sections{}}
+var formats = map[string]format{"assignments": assignments{}, "keys": keys{},
+	"kubeconfig": kubeconfig{}, "members": members{}, formatSections: sections{}}

@@ -174,7 +174,7 @@ func NamePlaces(r *frame.Route, theirs *frame.Place, err error) error {
 	if theirs == nil || r.Place == nil {
 		return err
 	}
-	return report.OtherPlace(r.OwnSocket(), *theirs, *r.Place, err)
+	return report.OtherPlace(r, *theirs, err)
 }
 
 // RetryClosed repeats what may be asked more than once. If groatd ended before it answered (it was killed, or needed

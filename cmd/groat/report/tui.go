@@ -50,7 +50,7 @@ func UndecidedGit(cause *frame.Error, server, username, path string) *Failure {
 	case username != "": // a configured one does not replace it
 		f.Hint = "export GROAT_PROFILE=" + first.Profile
 	default:
-		f.Hint = configure("username", first.Profile) + ", or export GROAT_PROFILE=" + first.Profile
+		f.Hint = configure("username", first.Profile)
 	}
 	return f
 }
@@ -93,13 +93,15 @@ func GitWritesToDisk(server string) *Failure {
 // CannotWrite says that the answer could not be written to stdout.
 func CannotWrite(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),
-		Hint: "send the output somewhere else", Cause: cause}
+		Hint: "df -h .", Cause: cause}
 }
 
 // NoRoute says why the environment leads to no socket.
 func NoRoute(cause error) *Failure {
-	f := &Failure{Code: ExitConfig, Message: cause.Error(), Hint: "set GROAT_SOCKET to another absolute path",
-		Cause: cause}
+	f := &Failure{Code: ExitConfig, Message: cause.Error(), Hint: "export " + frame.LocalSocket(), Cause: cause}
+	if e, ok := errors.AsType[*frame.VariableError](cause); ok {
+		f.Hint = e.Hint()
+	}
 	if errors.Is(cause, frame.ErrNoHome) {
 		f.Hint = "HOME=" + ownpath.SpareHome() + " groat status"
 	}
@@ -107,11 +109,15 @@ func NoRoute(cause error) *Failure {
 }
 
 // OtherPlace says that the groatd at a socket is another place's.
-func OtherPlace(socket string, theirs, ours frame.Place, cause error) *Failure {
-	return &Failure{Code: ExitConfig,
-		Message: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", socket,
-			visible.Text(theirs.String()), ours),
+func OtherPlace(r *frame.Route, theirs frame.Place, cause error) *Failure {
+	f := &Failure{Code: ExitConfig,
+		Message: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", r.OwnSocket(),
+			visible.Text(theirs.String()), *r.Place),
 		Hint: "env -u GROAT_SOCKET groat status", Cause: cause}
+	if r.Sockets.Explicit == "" { // GROAT_SOCKET has led that groatd here: it has to go
+		f.Hint = "GROAT_SOCKET=" + visible.Word(r.OwnSocket()) + " groat stop"
+	}
+	return f
 }
 
 // NoAnswer says that groatd took too long.
@@ -126,9 +132,12 @@ func Unexpected(cause error) *Failure {
 
 // NoCommands says that the program for all but the short way is missing.
 func NoCommands(path string) *Failure {
-	return &Failure{Code: ExitInternal, Message: "groat is installed in part: " + path + " is missing",
-		Hint: "copy groat, groat-commands and groatd into one directory"}
+	return &Failure{Code: ExitInternal, Message: "groat is installed in part: " + path + " is missing, which belongs " +
+		"beside groat with groatd", Hint: whichAll}
 }
+
+// whichAll shows every copy of the programs that the shell finds.
+const whichAll = "which -a groat groat-commands groatd"
 
 // UnsafeCommands says that somebody could change that program who could not change groat.
 func UnsafeCommands(path string) *Failure {
@@ -139,12 +148,12 @@ func UnsafeCommands(path string) *Failure {
 // CannotHandOver says why that program could not be run.
 func CannotHandOver(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot go on as groat-commands (" + cause.Error() + ")",
-		Hint: "copy groat, groat-commands and groatd into one directory", Cause: cause}
+		Hint: whichAll, Cause: cause}
 }
 
 func hungUp(cause error) *Failure {
 	return &Failure{Code: ExitUnavailable, Message: "groatd ended the connection before it answered",
-		Hint: "try again", Cause: cause}
+		Hint: "groat status", Cause: cause}
 }
 
 func oldDaemon(cause error) *Failure {
@@ -165,19 +174,14 @@ func dialFailed(e *frame.DialError) *Failure {
 // defaultHint is for an answer of groatd's that brings none.
 func defaultHint(e *frame.Error) string {
 	if e.MaxMinTTL > 0 {
-		return "the greatest possible value is --min-ttl " + strconv.FormatInt(e.MaxMinTTL, 10)
+		return "groat get --min-ttl " + strconv.FormatInt(e.MaxMinTTL, 10)
 	}
 	if e.Code == frame.CodeInvalidParams {
 		return "groat --help"
 	}
 	switch e.Kind {
 	case frame.LoginRequired:
-		return "groat login PROFILE"
-	case frame.Temporary:
-		if e.RetryAfter > 0 {
-			return "try again in " + DurationWords(e.RetryAfter)
-		}
-		return "try again"
+		return "groat login"
 	case frame.Locked:
 		return "groat unlock"
 	case frame.UnknownProfile:

@@ -76,6 +76,12 @@ as many, and their 99th percentile is at most twice the echo's; connect, ask and
 			lines:   benchmarks,
 		},
 		{
+			title: "A Python program",
+			targets: `groat.token within 2 times an echo of as many bytes to a bare socket; the import within 1.5
+times that of json and socket. authlib asks a server on this machine.`,
+			command: tool("python"),
+		},
+		{
 			title:   "Inside groatd",
 			targets: `A token that is at hand within 100 ns, the clock included, without an allocation.`,
 			command: bench("CacheHit|Now", "./daemon/broker", "./daemon/clock"),
