@@ -105,10 +105,11 @@ func TestPythonClient(t *testing.T) {
 func TestPythonAuth(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
-	api := fmt.Sprintf("http://127.0.%d.%d:8000", 100+os.Getpid()%100, loopbacks.Add(1))
+	n := loopbacks.Add(1)
+	api := fmt.Sprintf("http://127.%d.%d.%d:8000", 1+os.Getpid()%250, n/250, 1+n%250) // as startServer does
 	u.vars = append(u.vars, "GROAT_TEST_API="+api)
 	u.signInFor("work", api)
-	for i := range 24 { // groatd replaces a token once a minute: each test that has one refused has its own profile
+	for i := range 26 { // groatd replaces a token once a minute: each test that has one refused has its own profile
 		u.signInFor(fmt.Sprint("p", i), api)
 	}
 	u.groat("dummy", "login", "key", "--provider", "climateengine-key", "--header", "X-Key", "--api", api,

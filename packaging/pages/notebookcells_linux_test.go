@@ -32,13 +32,13 @@ func testTwoLines(t *testing.T, k *kernel) {
 	}{
 		{`groat.token("nowhere")`, nil, `there is no profile "nowhere"`, "groat list"},
 		{`groat.login("other", provider="spatiafi", username="you@example.com")`, []string{"a wrong password"},
-			"auth.spatiafi.com does not accept", "groat login other --provider spatiafi --username you@example.com"},
+			"auth.spatiafi.com does not accept", "%groat login other --provider spatiafi --username you@example.com"},
 		{`groat.login("other", provider="spatiafi", username="you@example.com")`, []string{""},
-			"nothing was typed", "groat login other --provider spatiafi --username you@example.com"},
+			"nothing was typed", "%groat login other --provider spatiafi --username you@example.com"},
 		{`groat.login("other", provider="spatiafi", username="you@example.com", password="dummy")`, nil,
 			"a secret does not belong in a cell, which is saved: leave it out, and it is asked for", ""},
 		{`groat.login("other", provider="spatiafi", secret="dummy")`, nil, "a secret does not belong in a cell", ""},
-		{`groat.login_finish("other")`, nil, "login_start has not begun this sign-in", "groat login other"},
+		{`groat.login_finish("other")`, nil, "login_start has not begun this sign-in", "%groat login other"},
 		{`%groat backup`, nil, "%groat knows status, login and unlock", "%groat status"},
 		{`%groat login other --secret-stdin`, nil, "%groat login does not know '--secret-stdin'", "groat login --help"},
 	} {

@@ -108,8 +108,8 @@ var parts = []part{
 			export GROAT_PYTHON
 			go test -count=3 -timeout=1h -run="^TestPython(Module|Client|Auth|Sessions|Processes)$" ./packaging/e2e &&
 			echo "ok three times with $("$GROAT_PYTHON" --version), $("$GROAT_PYTHON" -c '
-				import importlib.metadata as m, sys
-				print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
+import importlib.metadata as m, sys
+print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestPythonModule$", "./packaging/e2e"},
 		result:       passed,
 	},

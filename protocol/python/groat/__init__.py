@@ -110,7 +110,8 @@ class Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a stack: those that groat writes to stderr."""
-        return ["groat: error: " + self.message] + (["groat: hint: " + self.hint] if self.hint else [])
+        hint = "%" + self.hint if _magic_takes(self.hint) else self.hint
+        return ["groat: error: " + self.message] + (["groat: hint: " + hint] if hint else [])
 
 
 class LoginRequired(Error):
@@ -1316,28 +1317,36 @@ class Auth:
     # httpx asks for a flow: it is sent each answer, and may yield another request.
 
     def sync_auth_flow(self, request: Any) -> Iterator[Any]:
-        t = self._token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, False)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = self._better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = self._token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, False):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = self._better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
-        t = await self._async_token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, True)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = await self._async_better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, True):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = await self._async_better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1543,7 +1552,7 @@ def _httpx_address(url: Any) -> _Address:
     return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
 
 
-def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
+def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
     """Puts a token on a request, if that brings no header of its own.
 
     httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
@@ -1575,6 +1584,13 @@ def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
 
     request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
     return True
+
+
+def _httpx_take_off(request: Any, t: Token, extensions: Any) -> None:
+    """Leaves the caller's request as it was: it may be sent again, and shown."""
+    for name in t.header:
+        request.headers.pop(name, None)
+    request.extensions = extensions
 
 
 def _httpx_refused(answer: Any, t: Token) -> Any:
@@ -1750,7 +1766,9 @@ class _Session(_OAuth2):
     def __reduce__(self) -> tuple[Any, ...]:
         names = self.__attrs__  # type: ignore[attr-defined] # requests' own list of what is pickled
         state = {name: getattr(self, name) for name in names if name not in ("auth", "cookies")}
-        state["headers"] = {n: v for n, v in state["headers"].items() if n.lower() not in _SECRET_HEADERS}
+        state["headers"] = state["headers"].copy()
+        for name in _SECRET_HEADERS:
+            state["headers"].pop(name, None)
         return (*super().__reduce__(), state)
 
 
@@ -1787,7 +1805,7 @@ def session(
 
     It never asks the authorization server: fetch_token and refresh_token return what groatd has. An answer 401 has the
     token replaced and the request sent once more. The settings are authlib's: proxies, verify, default_timeout, ….
-    Pickled it is the profile's name and the settings of requests, without headers and cookies.
+    Pickled it is the profile's name and the settings of requests, without cookies and what else is secret.
     """
     theirs = _theirs("authlib.integrations.requests_client").OAuth2Session
     return _signed(_mix(_Session, theirs), session, profile, scope, audience, settings)
@@ -1842,9 +1860,11 @@ async def get_async_session(app_credentials: None = None, *, profile: str | None
     name = await asyncio.get_running_loop().run_in_executor(None, _spatiafi, app_credentials, profile)
     await async_get(name)
     limits = httpx.Limits(max_connections=None)
-    if not settings:
-        return async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
-    return async_session(name, **{"limits": limits, **settings})
+    if settings:
+        return async_session(name, **{"limits": limits, **settings})
+    made = async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
+    made._remember(async_session, name)  # a transport cannot be pickled
+    return made
 
 
 def _spatiafi(app_credentials: object, profile: str | None) -> str | None:
@@ -1958,13 +1978,16 @@ _GDAL_CHOOSES = (3, 10)
 class _Variables(dict[str, str]):
     """Environment variables, which are set while it is entered. It is a dict for all who take one."""
 
+    _before: tuple[dict[str, str | None], ...] = ()  # of each time that it was entered
+
     def __enter__(self) -> _Variables:
-        self._before = {name: os.environ.get(name) for name in self}
+        self._before += ({name: os.environ.get(name) for name in self},)
         os.environ.update(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name, value in self._before.items():
+        self._before, before = self._before[:-1], self._before[-1]
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -2236,7 +2259,7 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
-    client_id, issuer, grant, scope, and so on; resources is --api. A profile that exists needs none. What to open, and
+    client_id, issuer, grant, scope, api (or resources), and so on. A profile that exists needs none. What to open, and
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
     asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
 
@@ -2295,7 +2318,8 @@ _KEYSTORES = {
 
 def _choose_keystore(word: str, command: str) -> None:
     if word not in _KEYSTORES:
-        raise UsageError(f"there is no keystore {word!r}: it is keychain, passphrase, key-file or memory", "groat keystore")
+        known = ", ".join(_KEYSTORES)
+        raise UsageError(f"there is no keystore {word!r}; there are {known}", "groat keystore")
     params = dict(_KEYSTORES[word])
     if word == "passphrase":
         params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
@@ -2334,6 +2358,7 @@ class _SigningIn:
         self.command = "groat login " + shlex.quote(profile)
         params: dict[str, Any] = {"profile": profile}
         for name, value in parameters.items():
+            name = next((ours for ours, flag in _FLAGS.items() if flag == name), name)
             self._check(name, value)
             if value is None or value is False:
                 continue
@@ -2672,23 +2697,47 @@ class _Status:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+_loaded = False
+
+
 def load_ipython_extension(shell: Any) -> None:
     """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
+    global _loaded
     shell.register_magic_function(_magic, "line", "groat")
+    _loaded = True
+
+
+def _magic_takes(hint: str) -> bool:
+    """Whether a command can be typed in the next cell, with % before it."""
+    import shlex
+
+    if not (_loaded and _somebody() and hint.startswith("groat ")):
+        return False
+    try:
+        _magic_call(shlex.split(hint)[1:])
+    except ValueError:  # also UsageError
+        return False
+    return True
 
 
 def _magic(line: str) -> Any:
     """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
     import shlex
 
-    command, *words = shlex.split(line) or ["status"]
+    return _magic_call(shlex.split(line) or ["status"])()
+
+
+def _magic_call(words: list[str]) -> Callable[[], Any]:
+    """What a line of %groat does."""
+    command, *words = words
     if command == "status" and len(words) < 2 and not any(word.startswith("-") for word in words):
-        return _Status(status(*words))
+        return lambda: _Status(status(*words))
     if command == "login" and words and not words[0].startswith("-"):
-        return login(words[0], **_parameters(words[1:]))
+        parameters = _parameters(words[1:])
+        return lambda: login(words[0], **parameters)
     if command == "unlock" and not words:
-        return unlock()
-    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "%groat status")
+        return unlock
+    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class SigningIn(unittest.TestCase):
     def test_two_calls(self) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             groat.login_start("work")
-            groat.login_start("work")  # anew
+            groat.login_start("work", api=API)  # anew
             done = groat.login_finish()
         self.assertEqual(done.outcome, "already_signed_in")
         with self.assertRaises(groat.UsageError):
