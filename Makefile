@@ -11,7 +11,12 @@ GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELE
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: build install uninstall packages demo quick test check proof fuzz faults bench bounds figures clean
+# Two ways to compile, so that checks and tests share what is compiled: groat's packages with the race detector, for
+# their tests and for what looks at their types; and all programs as those of a release.
+RACED = CGO_ENABLED=1 GOFLAGS='$(shell go env GOFLAGS) -race'
+PLAIN = CGO_ENABLED=0 GOFLAGS='$(shell go env GOFLAGS) -trimpath'
+
+.PHONY: build install uninstall packages demo quick test parts check proof fuzz faults bench bounds figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
@@ -46,12 +51,16 @@ quick:
 # Everything that a change can break, against real parts, which it installs first (Debian 12; see
 # packaging/testing/install.sh). The race detector looks at groat's own packages: the tests in packaging run groat as
 # programs, which it does not reach. Fuzz targets run with the inputs that are kept; "make fuzz" looks for more.
+# The checks run while the parts are downloaded and unpacked.
 test:
+	@packaging/testing/install.sh compiler
+	@$(MAKE) --no-print-directory -j 2 parts check
+	@CGO_ENABLED=1 go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
+	@$(PLAIN) go test -vet=off -p 3 -timeout 30m ./packaging/...
+	@$(PLAIN) go run ./packaging/proof -check
+
+parts:
 	@packaging/testing/install.sh
-	@$(MAKE) --no-print-directory check
-	@go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
-	@go test -vet=off -p 3 -timeout 30m ./packaging/...
-	@go run ./packaging/proof -check
 
 # What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part
 # writes a dated page, packaging/proof/PART.md; "make test" says which pages are stale. PART=rotation runs one part.
@@ -60,12 +69,12 @@ proof:
 	@packaging/testing/install.sh
 	@go run ./packaging/proof -part '$(PART)'
 
-# What needs no part: the formatter, vet for both systems, and staticcheck (a tool of go.mod).
+# What needs no part but a C compiler: the formatter, vet for both systems, and staticcheck (a tool of go.mod).
 check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
-	@go vet ./...
-	@GOOS=darwin go vet ./...
-	@go tool staticcheck ./...
+	@$(RACED) go vet ./...
+	@$(PLAIN) go run ./packaging/vet -goos darwin ./...
+	@staticcheck=$$($(PLAIN) go tool -n staticcheck) && GOGC=400 $(RACED) "$$staticcheck" ./...
 
 # Every fuzz target for FUZZTIME; what an earlier run found interesting is where it begins.
 fuzz:

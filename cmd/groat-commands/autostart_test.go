@@ -148,9 +148,10 @@ func buildPrograms(t *testing.T, names ...string) string {
 	dir := t.TempDir()
 	overlay := patientAutostart(t)
 	for _, name := range names {
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", dir,
-			"github.com/groat-dev/groat/cmd/"+name).CombinedOutput()
-		if err != nil {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-trimpath", "-o", dir,
+			"github.com/groat-dev/groat/cmd/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s does not build: %s", name, out)
 		}
 	}

@@ -93,7 +93,9 @@ func TestWhatIsLinked(t *testing.T) {
 func TestTheStackGrowsFirst(t *testing.T) {
 	tier.Long(t, "it builds groat")
 	program := filepath.Join(t.TempDir(), "groat")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), program, "get")

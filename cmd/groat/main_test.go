@@ -354,7 +354,8 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	tier.Long(t, "it builds groat and groat-commands")
 	h := newHouse(t)
 	for program, dir := range map[string]string{".": h.dir, "../groat-commands": filepath.Join(h.dir, "other")} {
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", program)
+		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir+"/", program)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}

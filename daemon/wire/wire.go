@@ -171,7 +171,10 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		hint := cmp.Or(ownpath.HintFor(err), "groat keystore")
 		if gone, ok := errors.AsType[*keystore.GoneError](err); ok {
-			hint = cmp.Or(gone.Next, strings.TrimSpace(login))
+			hint = gone.Next
+			if gone.SignIn {
+				hint = strings.TrimPrefix(hint+" && "+strings.TrimSpace(login), " && ")
+			}
 		}
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),

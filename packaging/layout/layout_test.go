@@ -111,13 +111,15 @@ var rooms = map[string][]string{
 	"packaging/layout":            {},
 	"packaging/machine":           {},
 	"packaging/man":               {},
-	"packaging/pages":             {},
+	"packaging/pages":             {"packaging/testing/checkout"},
 	"packaging/proof":             {},
 	"packaging/sbom":              {},
 	"packaging/systemd":           {},
+	"packaging/testing/checkout":  {},
 	"packaging/testing/described": {},
-	"packaging/testing/parts":     {"packaging/testing/tier"},
+	"packaging/testing/parts":     {"packaging/testing/checkout", "packaging/testing/tier"},
 	"packaging/testing/tier":      {},
+	"packaging/vet":               {},
 }
 
 // testTools are the packages that no binary of ours may contain, whatever "/..." allows.

@@ -8,9 +8,10 @@ package pages
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/checkout"
 )
 
 // Block is one fenced block of a page.
@@ -23,10 +24,7 @@ type Block struct {
 }
 
 // Root returns the path of the repository.
-func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}
+func Root() string { return checkout.Root() }
 
 // Blocks returns the blocks of a page, in its order.
 func Blocks(t testing.TB, page string) []Block {

@@ -7,9 +7,12 @@
 #
 # What is there already is left alone: a second run changes nothing and takes no time. Needs root or sudo only where a
 # package is missing. A part that cannot be had ends the run with one sentence that names it.
+#
+# "install.sh compiler" installs the C compiler alone.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
+compiler=(gcc libc6-dev) # go test -race
 packages=(
   bubblewrap          # a container's namespaces
   ca-certificates     # TLS for what is downloaded
@@ -18,7 +21,6 @@ packages=(
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
   docker-registry     # a registry of images; its own service stays off
-  gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
   gdal-bin            # reads images by the header file of groat helper gdal and groat run
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
@@ -102,7 +104,13 @@ release=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-}"
 if [ "$release" != "debian 12" ]; then
   say "made for Debian 12 (bookworm); this is $release, where names and versions may differ" >&2
   command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
-    die "there is no apt-get here: install the equivalents of ${packages[*]} by hand, and run the tests with go test"
+    die "there is no apt-get here: install the equivalents of ${compiler[*]} ${packages[*]} by hand, and run the tests with go test"
+fi
+
+if [ "${1:-}" = compiler ]; then
+  mapfile -t absent < <(absent_of "${compiler[@]}")
+  [ ${#absent[@]} = 0 ] || install_debian "${absent[@]}"
+  exit
 fi
 
 # The tests start a glewlwyd and a docker-registry of their own; the packages would start one for the whole network each,
@@ -118,14 +126,8 @@ done
 # Asks "groat helper kubectl". Debian 12's knows v1beta1 of the protocol only; a newer one that is here already knows both.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
 
-mapfile -t absent < <(absent_of "${packages[@]}")
+mapfile -t absent < <(absent_of "${compiler[@]}" "${packages[@]}")
 [ ${#absent[@]} = 0 ] || install_debian "${absent[@]}"
-
-# The servers that are Go modules of their own. What the go command has built it keeps: a second run only looks.
-for module in zitadel fosite; do
-  (cd "$here/$module" && go run -buildvcs=false . >"$log" 2>&1 </dev/null) ||
-    die "the Go modules of $module/go.mod cannot be had, or do not build: $(last_line "$log")"
-done
 
 # npm reads the npmrc that groat keeps, and brings what follows. Any version of it will do.
 command -v npm >/dev/null || install_debian npm
@@ -146,4 +148,11 @@ if ! cmp -s package-lock.json "$stamp" || ! runs_node; then
     die "the npm package of node for $(uname -m) cannot be had: $(last_line "$log")"
   cp package-lock.json "$stamp"
 fi
+
+# The servers that are Go modules of their own. What the go command has built it keeps: a second run only looks. They
+# come last: beside this script "make test" compiles most of what they are made of, in the same way.
+for module in zitadel fosite; do
+  (cd "$here/$module" && CGO_ENABLED=0 go run -buildvcs=false -trimpath . >"$log" 2>&1 </dev/null) ||
+    die "the Go modules of $module/go.mod cannot be had, or do not build: $(last_line "$log")"
+done
 say "everything the tests need is here"

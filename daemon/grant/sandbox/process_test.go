@@ -92,7 +92,8 @@ func TestAuthlib(t *testing.T) {
 func startProcess(t *testing.T, args ...string) (url string, end func() error) {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sandbox")
-	build := exec.Command("go", "build", "-o", bin, "./serve")
+	build := exec.Command("go", "build", "-trimpath", "-o", bin, "./serve")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // what the programs of a release are made of is compiled already
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

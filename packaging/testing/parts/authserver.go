@@ -2,6 +2,7 @@ package parts
 
 import (
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -62,7 +63,8 @@ func Glewlwyd(t testing.TB) *AuthServer {
 func goServer(t testing.TB, name string) *AuthServer {
 	t.Helper()
 	tier.Needs(t, "the module packaging/testing/"+name)
-	cmd := exec.Command("go", "run", "-buildvcs=false", ".")
+	cmd := exec.Command("go", "run", "-buildvcs=false", "-trimpath", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Dir = path(name)
 	return startAuthServer(t, name, cmd)
 }

@@ -13,11 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/checkout"
 )
 
 const (
@@ -34,8 +35,7 @@ const installer = "packaging/testing/install.sh"
 
 // path returns the path of a file beside [installer].
 func path(elem ...string) string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(append([]string{filepath.Dir(file), ".."}, elem...)...)
+	return filepath.Join(append([]string{checkout.Root(), filepath.Dir(installer)}, elem...)...)
 }
 
 // start runs cmd until the test is over, and returns what follows "READY " in the line of its standard output that it

@@ -1317,28 +1317,36 @@ class Auth:
     # httpx asks for a flow: it is sent each answer, and may yield another request.
 
     def sync_auth_flow(self, request: Any) -> Iterator[Any]:
-        t = self._token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, False)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = self._better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = self._token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, False):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = self._better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
-        t = await self._async_token(_httpx_address(request.url).target())
-        sent = _httpx_send(request, t, True)
-        answer = yield request
-        refused = _httpx_refused(answer, t) if sent else None
-        if refused is not None:
-            target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-            better = await self._async_better(t.access_token, target, again)
-            if better is not None:
-                refused.headers.update(better.header)
-                yield refused
+        t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
+        if not _httpx_put(request, t, True):
+            yield request
+            return
+        try:
+            refused = _httpx_refused((yield request), t)
+            if refused is not None:
+                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
+                better = await self._async_better(t.access_token, target, again)
+                if better is not None:
+                    refused.headers.update(better.header)
+                    yield refused
+        finally:
+            _httpx_take_off(request, t, extensions)
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1544,7 +1552,7 @@ def _httpx_address(url: Any) -> _Address:
     return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
 
 
-def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
+def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
     """Puts a token on a request, if that brings no header of its own.
 
     httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
@@ -1576,6 +1584,13 @@ def _httpx_send(request: Any, t: Token, is_async: bool) -> bool:
 
     request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
     return True
+
+
+def _httpx_take_off(request: Any, t: Token, extensions: Any) -> None:
+    """Leaves the caller's request as it was: it may be sent again, and shown."""
+    for name in t.header:
+        request.headers.pop(name, None)
+    request.extensions = extensions
 
 
 def _httpx_refused(answer: Any, t: Token) -> Any:
@@ -1751,7 +1766,9 @@ class _Session(_OAuth2):
     def __reduce__(self) -> tuple[Any, ...]:
         names = self.__attrs__  # type: ignore[attr-defined] # requests' own list of what is pickled
         state = {name: getattr(self, name) for name in names if name not in ("auth", "cookies")}
-        state["headers"] = {n: v for n, v in state["headers"].items() if n.lower() not in _SECRET_HEADERS}
+        state["headers"] = state["headers"].copy()
+        for name in _SECRET_HEADERS:
+            state["headers"].pop(name, None)
         return (*super().__reduce__(), state)
 
 
@@ -1788,7 +1805,7 @@ def session(
 
     It never asks the authorization server: fetch_token and refresh_token return what groatd has. An answer 401 has the
     token replaced and the request sent once more. The settings are authlib's: proxies, verify, default_timeout, ….
-    Pickled it is the profile's name and the settings of requests, without headers and cookies.
+    Pickled it is the profile's name and the settings of requests, without cookies and what else is secret.
     """
     theirs = _theirs("authlib.integrations.requests_client").OAuth2Session
     return _signed(_mix(_Session, theirs), session, profile, scope, audience, settings)
@@ -1843,9 +1860,11 @@ async def get_async_session(app_credentials: None = None, *, profile: str | None
     name = await asyncio.get_running_loop().run_in_executor(None, _spatiafi, app_credentials, profile)
     await async_get(name)
     limits = httpx.Limits(max_connections=None)
-    if not settings:
-        return async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
-    return async_session(name, **{"limits": limits, **settings})
+    if settings:
+        return async_session(name, **{"limits": limits, **settings})
+    made = async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
+    made._remember(async_session, name)  # a transport cannot be pickled
+    return made
 
 
 def _spatiafi(app_credentials: object, profile: str | None) -> str | None:
@@ -1959,13 +1978,16 @@ _GDAL_CHOOSES = (3, 10)
 class _Variables(dict[str, str]):
     """Environment variables, which are set while it is entered. It is a dict for all who take one."""
 
+    _before: tuple[dict[str, str | None], ...] = ()  # of each time that it was entered
+
     def __enter__(self) -> _Variables:
-        self._before = {name: os.environ.get(name) for name in self}
+        self._before += ({name: os.environ.get(name) for name in self},)
         os.environ.update(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name, value in self._before.items():
+        self._before, before = self._before[:-1], self._before[-1]
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

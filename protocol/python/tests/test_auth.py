@@ -203,6 +203,15 @@ class HTTPX(Library, unittest.TestCase):
             answer = client.request("GET" if body is None else "POST", url, content=body, headers=headers)
             return answer.status_code, answer.text
 
+    def test_a_request_that_is_sent_twice(self) -> None:
+        self.use(next(PROFILES))
+        with httpx.Client(auth=self.auth) as client:
+            request = client.build_request("GET", API.url + "/")
+            first = client.send(request)
+            groat.reject(groat.token(self.profile), self.profile)
+            self.assertEqual(client.send(request).json()["credential"], self.bearer())
+        self.assertNotIn("Authorization", first.request.headers)
+
     def test_a_trace_of_the_callers_own_stays(self) -> None:
         events = []
         with httpx.Client(auth=self.auth) as client:
