@@ -2289,7 +2289,7 @@ def login_finish(profile: str | None = None) -> SignIn:
     if profile is None and len(mine) == 1:
         profile = mine[0]
     if profile is None or profile not in mine:
-        raise UsageError("login_start has not begun this sign-in in this process", "groat login " + (profile or ""))
+        raise UsageError("login_start has not begun this sign-in in this process", f"groat login {profile or ''}".strip())
     return _begun.pop(profile).finish()
 
 
@@ -2320,7 +2320,9 @@ def _choose_keystore(word: str, command: str) -> None:
     if word not in _KEYSTORES:
         known = ", ".join(_KEYSTORES)
         raise UsageError(f"there is no keystore {word!r}; there are {known}", "groat keystore")
-    params = dict(_KEYSTORES[word])
+    params, state = dict(_KEYSTORES[word]), request("keystore")
+    if all(state.get(name) == value for name, value in params.items()):
+        return  # as where a cell is run again
     if word == "passphrase":
         params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
         again = _hidden("The same again", KeystoreUnavailable, command)
@@ -2431,7 +2433,7 @@ class _SigningIn:
             message = self._read()
             if message.get("method") == "prompt" and isinstance(message.get("params"), dict):
                 self._prompted(message["params"])
-            elif "method" not in message and message.get("id") == self.id:
+            elif "method" not in message and (message.get("id") == self.id or self._unread(message)):
                 self._ended(message)
         except ValueError as e:
             self.give_up()
@@ -2447,6 +2449,11 @@ class _SigningIn:
         except BaseException:
             self.give_up()
             raise
+
+    @staticmethod
+    def _unread(message: dict[str, Any]) -> bool:
+        """Whether groatd says that it could not read a request."""
+        return message.get("id") is None and "error" in message
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + self.patience
@@ -2510,8 +2517,8 @@ class _SigningIn:
         typed = _hidden(what, LoginRequired, self.command)
         if not typed and not optional:
             raise LoginRequired("nothing was typed, and the sign-in was given up", self.command)
-        if typed != typed.strip() or not typed.isprintable():
-            raise LoginRequired("what was typed has a blank or a line break at an end: it was not sent", self.command)
+        if typed != typed.strip() or not (typed[:1] + typed[-1:]).isprintable():
+            raise LoginRequired("what was typed begins or ends with a blank: it was not sent", self.command)
         return typed
 
     def _ask_for_address(self) -> str:
