@@ -163,6 +163,17 @@ func TestEveryHintWorksWhenTyped(t *testing.T) {
 	t.Run("the table", func(t *testing.T) { checkHintRows(t, met) })
 }
 
+// loseTheKey keeps the credentials in a sealed file with a key file, and loses that.
+func loseTheKey(f *follower) {
+	f.groat(hintPassphrase+"\n", "unlock", "--passphrase-stdin")
+	f.groat("", "keystore", "move", "sealed", "--key-file")
+	f.stop()
+	keys, err := filepath.Glob(f.state + "/*.key")
+	if err != nil || len(keys) != 1 || os.Remove(keys[0]) != nil {
+		f.t.Fatal(keys, err)
+	}
+}
+
 func (f *follower) provocations() []provocation {
 	signIn := "groat login work --provider spatiafi --username " + person + " --auth-server " + f.sandbox.URL()
 	kept := filepath.Join(f.home, "kept.backup")
@@ -207,6 +218,21 @@ func (f *follower) provocations() []provocation {
 		{name: "an API key", rows: []string{"report.StaticKey"}, make: func(f *follower) {
 			f.groat("dummy-key\n", "login", "key", "--provider", "climateengine-key", "--secret-stdin")
 		}, typed: "groat get key", wants: "an API key", itself: true},
+		{name: "an API key that is refused", rows: []string{"broker.ErrSameToken"}, make: func(f *follower) {
+			f.run("dummy-key", "groat", "get", "key", "--refused")
+		}, typed: "groat get key --output header", wants: "has refused the key",
+			person: map[string]string{"groat login key": "printf another-key | groat login key"}},
+		{name: "a full disk", rows: []string{"report.CannotWrite"}, typed: "groat get work >/dev/full",
+			wants: "cannot write the answer", after: "groat get work"},
+		{name: "no such tool", rows: []string{"groat-commands.errUnknownTool"}, typed: "groat setup gti work",
+			wants: "gti", after: "groat setup git work --dry-run"},
+		{name: "what only memory has", rows: []string{"groat-commands.errWouldLose"}, make: func(f *follower) {
+			f.groat("dummy-key\n", "login", "mem", "--provider", "climateengine-key", "--ephemeral", "--secret-stdin")
+		}, typed: "groat stop", wants: "would lose", itself: true},
+		{name: "another socket", rows: []string{"autostart.HeldElsewhere"},
+			make:  func(f *follower) { f.groat("", "list") },
+			typed: "GROAT_SOCKET=" + filepath.Join(f.runtime, "s", "agent.sock") + " groat list",
+			wants: "names another socket", itself: true},
 		{name: "no passphrase to change", rows: []string{"groat-commands.errNoPassphrase"},
 			typed: "groat keystore passphrase", wants: "has no passphrase", itself: true},
 		{name: "a backup that is there", rows: []string{"groat-commands.errBackupExists"}, make: func(f *follower) {
@@ -244,16 +270,8 @@ func (f *follower) provocations() []provocation {
 				f.t.Fatal(other.stderr)
 			}
 		}, typed: "groat list", wants: "is another place's"},
-		{name: "a key that is lost", rows: []string{"keystore.ErrUnavailable", "keystore.GoneError"}, make: func(
-			f *follower) {
-			f.groat(hintPassphrase+"\n", "unlock", "--passphrase-stdin")
-			f.groat("", "keystore", "move", "sealed", "--key-file")
-			f.stop()
-			keys, err := filepath.Glob(f.state + "/*.key")
-			if err != nil || len(keys) != 1 || os.Remove(keys[0]) != nil {
-				f.t.Fatal(keys, err)
-			}
-		}, typed: "groat get work", wants: "is gone"},
+		{name: "a key that is lost", rows: []string{"keystore.ErrUnavailable", "keystore.GoneError"}, make: loseTheKey,
+			typed: "groat get work", wants: "is gone"},
 		{name: "a client that is refused", rows: []string{"grant.Error", "grant.InvalidClient", "broker.Unavailable"},
 			make: func(f *follower) {
 				var now struct {
