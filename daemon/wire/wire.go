@@ -181,8 +181,8 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, broker.ErrSameToken) && c.Static: // no server gives another one out
 		return protocol.NewError(protocol.Temporary,
-			fmt.Sprintf("an API has refused the key of profile %q: it is given out again in a while, and a login stores "+
-				"another one", name), login), true
+			fmt.Sprintf("an API has refused the key of profile %q: it is given out again in a while, and a login "+
+				"stores another one", name), login), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
 		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
 		errors.Is(err, broker.ErrQuota):

@@ -214,7 +214,8 @@ func (f *follower) provocations() []provocation {
 		{name: "git's variables", rows: []string{"groat-commands.errGitCount"}, vars: "export GIT_CONFIG_COUNT=x; ",
 			typed: "groat run work -- true", wants: "GIT_CONFIG_COUNT"},
 		{name: "no token", rows: []string{"groat-commands.errRefusedInput"},
-			typed: "printf 'a b' | groat get work --refused", wants: "no token", vars: "TOKEN=$(groat get work); ", itself: true},
+			typed: "printf 'a b' | groat get work --refused", wants: "no token",
+			vars: "TOKEN=$(groat get work); ", itself: true},
 		{name: "an API key", rows: []string{"report.StaticKey"}, make: func(f *follower) {
 			f.groat("dummy-key\n", "login", "key", "--provider", "climateengine-key", "--secret-stdin")
 		}, typed: "groat get key", wants: "an API key", itself: true},
