@@ -391,7 +391,8 @@ func (d *Daemon) context(profile string) wire.Context {
 	if p != nil {
 		c.SignIn = signIn(p)
 		kind := p.Kind()
-		c.Client = !kind.Session() && !kind.StaticKey()
+		c.Static = kind.StaticKey()
+		c.Client = !kind.Session() && !c.Static
 		if user := d.stores.Of(p).Store.(*accounts).user(profile); kind == grant.ByAppCredentials && user != "" {
 			c.NewClient = "--username " + visible.Word(user) + " --new-client"
 		}

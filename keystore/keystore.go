@@ -173,10 +173,13 @@ type Status struct {
 	Message string
 }
 
-// GoneError is an [ErrUnavailable]: what held credentials is not there any more, or empty.
+// GoneError is an [ErrUnavailable]: what held credentials, or its key, is not there any more, or empty.
 type GoneError struct {
 	Said string
-	Next string // the command by which a person goes on without what it held; empty: signing in again
+	// Next is the command by which a person goes on without what it held, and SignIn says that a login follows it. Next
+	// may be empty then.
+	Next   string
+	SignIn bool
 }
 
 func (e *GoneError) Error() string { return ErrUnavailable.Error() + ": " + e.Said }

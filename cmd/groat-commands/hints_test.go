@@ -17,7 +17,7 @@ var hintTools = []string{"ls", "chmod", "mv", "rm", "cp", "df", "kill", "ps", "f
 	"which", "command", "${EDITOR:-vi}", "curl", "rclone", "cd", "printf", "sops", "grep", "eval"}
 
 // hintPlaceholders are the words in a hint that a person replaces by what only they know.
-var hintPlaceholders = []string{"NAME", "FILE", "YOU", "HOST", "PORT", "URL", "URI"}
+var hintPlaceholders = []string{"NAME", "FILE", "YOU", "HOST", "PORT", "URL", "URI", "ID"}
 
 var (
 	hintProse     = regexp.MustCompile(`, |: |(?:^|[^$])\(|…|\bor\b|\bthen\b|\btry again\b|/path/|/you\b`)
@@ -41,6 +41,9 @@ func TestEveryHintIsACommand(t *testing.T) {
 		if strings.Trim(text, anything) == "" || strings.HasSuffix(h.text, " ") {
 			continue // of another place, or a beginning: the whole is looked at there
 		}
+		if strings.HasPrefix(text, "--") {
+			text = "groat login X " + text
+		}
 		if strings.HasPrefix(h.text, " ") { // an end
 			text = anyWord + h.text
 		}
@@ -51,6 +54,24 @@ func TestEveryHintIsACommand(t *testing.T) {
 	}
 	if out, err := exec.CommandContext(t.Context(), "sh", "-n", "-c", script.String()).CombinedOutput(); err != nil {
 		t.Errorf("a shell does not read the hints: %v\n%s", err, out)
+	}
+}
+
+// The check can say no, and knows a command when it sees one.
+func TestWhatIsNoCommandIsNoHint(t *testing.T) {
+	root := (&app{}).rootCommand()
+	for _, text := range []string{"groat unlock, or to change it: groat keystore passphrase", "try again", "groat lst",
+		"groat status --nope", "groat login PROFILE", "groat keystore use", "groatd --nope", "unset GROAT_CONFIG, then: x",
+		"groat get --min-ttl", "install groatd beside groat", "groat status && frobnicate"} {
+		if len(hintFlaws(root, text)) == 0 {
+			t.Errorf("%q passes for a hint", text)
+		}
+	}
+	for _, text := range []string{"groat login X --username YOU --new-client", "mv X X.lost && groat login X",
+		"HOME=X groat status", "env -u GROAT_SOCKET groat status", "sudo -u X groat status", "groat export --stop X"} {
+		if flaws := hintFlaws(root, text); len(flaws) > 0 {
+			t.Errorf("%q: %q", text, flaws)
+		}
 	}
 }
 

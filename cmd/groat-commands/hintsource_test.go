@@ -122,7 +122,9 @@ func (s *hintSource) visit(d ast.Decl, in scope) {
 				s.add(n.Value, in)
 			}
 		case *ast.CompositeLit:
-			if name := nameOfExpr(n.Type); (name == "refusal" || name == "refusedStore") && len(n.Elts) == 3 {
+			name := nameOfExpr(n.Type)
+			placed := name == "refusal" || name == "refusedStore" || in.pkg == "ownpath" && name == "Error"
+			if placed && len(n.Elts) == 3 {
 				s.add(n.Elts[2], in)
 			}
 		case *ast.ReturnStmt:
@@ -142,6 +144,8 @@ func (s *hintSource) visit(d ast.Decl, in scope) {
 				place = map[string]int{"NewError": 2, "fail": place}[name]
 			case name == "hint":
 				place = len(n.Args) - 1
+			case name == "missingError":
+				place = 1 // the flags of "groat login"
 			}
 			if place >= 0 && place < len(n.Args) {
 				s.add(n.Args[place], in)

@@ -76,8 +76,11 @@ func usageError(cmd *cobra.Command, args []string, err error) error {
 	if cmd.HasParent() || len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return errUsage(plainUsage(cmd, args, err), cmd.CommandPath())
 	}
-	cmd.SuggestionsMinimumDistance = 2
-	return errUnknownCommand(args[0], cmd.SuggestionsFor(args[0]))
+	var similar []string // the nearest first
+	for cmd.SuggestionsMinimumDistance = 1; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
+		similar = append(similar, cmd.SuggestionsFor(args[0])...)
+	}
+	return errUnknownCommand(args[0], similar)
 }
 
 // command returns a command with what all of them have in common.

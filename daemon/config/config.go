@@ -426,9 +426,10 @@ func decode(file string, text []byte, into any) error {
 		case table != "profiles" && filepath.Base(file) == "config.toml":
 			e.Message += "; the tables are [profiles.NAME] and [network]"
 		default:
-			e.Hint = "groat profile show" // which lists them
 			if near := Nearest(key[len(key)-1], keys()); near != "" {
 				e.Message += "; the nearest is " + near
+			} else {
+				e.Message += "; groat profile show lists the keys"
 			}
 		}
 	} else if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {

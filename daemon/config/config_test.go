@@ -165,7 +165,7 @@ func TestWhatARenewalEnds(t *testing.T) {
 }
 
 // command matches the hints of a file's mistakes, which can all be typed.
-var command = regexp.MustCompile(`^(\$\{EDITOR:-vi\} /\S+\.toml|groat profile show|mv -i '/.*/A B\.toml' /.*/a-b\.toml)$`)
+var command = regexp.MustCompile(`^(\$\{EDITOR:-vi\} /\S+\.toml|mv -i '/.*/A B\.toml' /.*/a-b\.toml)$`)
 
 func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 	const good = "provider = \"spatiafi\"\n"
@@ -178,7 +178,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"unknown key": {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`,
 			"groat profile show"},
 		"a slip": {"profiles.d/a.toml", good + "scpoe = \"x\"\n", "a.toml:2",
-			`unknown key "scpoe"; the nearest is scope`, "groat profile show"},
+			`unknown key "scpoe"; the nearest is scope`, "${EDITOR:-vi} /"},
 		"wrong type": {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3",
 			"scope must be a text in quotes, and not a TOML integer", "${EDITOR:-vi} /"},
 		"a list's type": {"profiles.d/a.toml", good + "resources = true\n", "a.toml:2", "resources", "${EDITOR:-vi} /"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -229,7 +230,11 @@ func backupFileError(command, path string, err error) *protocol.Error {
 	case errors.Is(err, backup.ErrExists):
 		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written",
 			fmt.Sprintf("groat backup %s --force", visible.Word(path)))
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrNotExist) && command == "restore":
+		return protocol.NewError(protocol.Config, visible.Name(path)+" does not exist", hint)
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "ls -ld " + visible.Word(filepath.Dir(path))
+	case errors.Is(err, fs.ErrPermission):
 		hint = "ls -ld " + visible.Word(path)
 	}
 	return protocol.NewError(protocol.Config, err.Error(), hint)

@@ -43,6 +43,8 @@ type Context struct {
 	// client, without a person.
 	Scope  []string
 	Client bool
+	// Static: what the profile gives out is what is stored, an API key.
+	Static bool
 	// Network is how connections to servers are made now.
 	Network protocol.NetworkResult
 	// PID is the daemon's process ID.
@@ -171,9 +173,16 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		hint := cmp.Or(ownpath.HintFor(err), "groat keystore")
 		if gone, ok := errors.AsType[*keystore.GoneError](err); ok {
-			hint = cmp.Or(gone.Next, strings.TrimSpace(login))
+			hint = gone.Next
+			if gone.SignIn {
+				hint = strings.TrimPrefix(hint+" && "+strings.TrimSpace(login), " && ")
+			}
 		}
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
+	case errors.Is(err, broker.ErrSameToken) && c.Static: // no server gives another one out
+		return protocol.NewError(protocol.Temporary,
+			fmt.Sprintf("an API has refused the key of profile %q: it is given out again in a while, and a login "+
+				"stores another one", name), login), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
 		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
 		errors.Is(err, broker.ErrQuota):

@@ -266,10 +266,9 @@ func (s *Store) lostKey(k KeyFile) error {
 	if names := s.expected(); names != "" {
 		lost = "the credentials of " + names
 	}
-	return fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, &ownpath.Error{Path: k.Path,
-		Message: fmt.Sprintf("is gone, and nothing else opens %s: bring it back from a backup; or give up %s by "+
-			"moving the sealed file away, and sign in again", s.path, lost),
-		Hint: "mv " + visible.Word(s.path) + " " + visible.Word(s.path+".lost")})
+	return &keystore.GoneError{Said: fmt.Sprintf("the key file %s is gone, and nothing else opens %s: bring it back "+
+		"from a backup; or give up %s by moving the sealed file away, and sign in again", k.Path, s.path, lost),
+		Next: "mv " + visible.Word(s.path) + " " + visible.Word(s.path+".lost"), SignIn: true}
 }
 
 // IsOpen reports whether the file is open.
@@ -290,7 +289,7 @@ func (s *Store) Missing() error {
 	}
 	how, next := s.startOver()
 	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is not there, and held the credentials of %s: "+
-		"bring it back, or give up what it held and %s", s.path, expected, how), Next: next}
+		"bring it back, or give up what it held and %s", s.path, expected, how), Next: next, SignIn: next == ""}
 }
 
 // emptied returns an error where the file has lost what it held: it is not a new one then, which any passphrase would
@@ -301,10 +300,14 @@ func (s *Store) emptied() error {
 	if expected == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
 		return nil
 	}
-	how, _ := s.startOver()
+	how, next := s.startOver()
+	remove := "rm " + visible.Word(s.path)
+	if next != "" {
+		remove += " && " + next
+	}
 	return &keystore.GoneError{Said: fmt.Sprintf("the sealed file %s is damaged: it is empty, and held the "+
 		"credentials of %s: bring it back from a backup, or give up what it held (rm %s) and %s",
-		s.path, expected, s.path, how), Next: "rm " + visible.Word(s.path)}
+		s.path, expected, s.path, how), Next: remove, SignIn: next == ""}
 }
 
 // startOver is how a person goes on with a new file, in words and as a command; signing in is none of this package's.

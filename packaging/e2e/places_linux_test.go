@@ -429,10 +429,10 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	r.refused(r.run("", "groatd"), 73, `another groatd runs on host "node17" (pid 7, socket "/run/x")`,
-		frame.LocalState()+" groat login ")
+		frame.LocalState()+" groat login")
 	r.vars = []string{"GROAT_NO_AUTOSTART="}
 	r.refused(r.run("", "groat", "status"), 69,
-		"groatd of host node17 (pid 7, socket /run/x) holds the state directory", frame.LocalState()+" groat login ")
+		"groatd of host node17 (pid 7, socket /run/x) holds the state directory", frame.LocalState()+" groat login")
 	// The way out works.
 	local := filepath.Join(r.home, "local")
 	r.vars = append(r.vars, "GROAT_STATE_DIR="+local)

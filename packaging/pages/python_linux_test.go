@@ -128,6 +128,7 @@ func (m *machine) signInByPython() {
 	}
 	python(`groat.login("work", keystore="passphrase", provider="spatiafi", username="you@example.com")`,
 		"The same again: ", "signed in: profile work", "created: App Credentials")
+	python(`groat.login("work", keystore="passphrase")`, "already signed in: profile work") // the cell is run again
 	m.endDaemon()
 	python("print(groat.ready(\"work\"))\ngroat.unlock()\nprint(groat.ready(\"work\"))", "False\n", "True\n")
 	python(`groat.login("quake", provider="earthscope")`, "https://login.earthscope.org/", "  code: ",

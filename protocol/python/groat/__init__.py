@@ -1766,7 +1766,9 @@ class _Session(_OAuth2):
     def __reduce__(self) -> tuple[Any, ...]:
         names = self.__attrs__  # type: ignore[attr-defined] # requests' own list of what is pickled
         state = {name: getattr(self, name) for name in names if name not in ("auth", "cookies")}
-        state["headers"] = {n: v for n, v in state["headers"].items() if n.lower() not in _SECRET_HEADERS}
+        state["headers"] = state["headers"].copy()
+        for name in _SECRET_HEADERS:
+            state["headers"].pop(name, None)
         return (*super().__reduce__(), state)
 
 
@@ -1803,7 +1805,7 @@ def session(
 
     It never asks the authorization server: fetch_token and refresh_token return what groatd has. An answer 401 has the
     token replaced and the request sent once more. The settings are authlib's: proxies, verify, default_timeout, ….
-    Pickled it is the profile's name and the settings of requests, without headers and cookies.
+    Pickled it is the profile's name and the settings of requests, without cookies and what else is secret.
     """
     theirs = _theirs("authlib.integrations.requests_client").OAuth2Session
     return _signed(_mix(_Session, theirs), session, profile, scope, audience, settings)
@@ -1858,9 +1860,11 @@ async def get_async_session(app_credentials: None = None, *, profile: str | None
     name = await asyncio.get_running_loop().run_in_executor(None, _spatiafi, app_credentials, profile)
     await async_get(name)
     limits = httpx.Limits(max_connections=None)
-    if not settings:
-        return async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
-    return async_session(name, **{"limits": limits, **settings})
+    if settings:
+        return async_session(name, **{"limits": limits, **settings})
+    made = async_session(name, transport=httpx.AsyncHTTPTransport(retries=3, limits=limits))
+    made._remember(async_session, name)  # a transport cannot be pickled
+    return made
 
 
 def _spatiafi(app_credentials: object, profile: str | None) -> str | None:
@@ -1974,13 +1978,16 @@ _GDAL_CHOOSES = (3, 10)
 class _Variables(dict[str, str]):
     """Environment variables, which are set while it is entered. It is a dict for all who take one."""
 
+    _before: tuple[dict[str, str | None], ...] = ()  # of each time that it was entered
+
     def __enter__(self) -> _Variables:
-        self._before = {name: os.environ.get(name) for name in self}
+        self._before += ({name: os.environ.get(name) for name in self},)
         os.environ.update(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name, value in self._before.items():
+        self._before, before = self._before[:-1], self._before[-1]
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -2282,7 +2289,7 @@ def login_finish(profile: str | None = None) -> SignIn:
     if profile is None and len(mine) == 1:
         profile = mine[0]
     if profile is None or profile not in mine:
-        raise UsageError("login_start has not begun this sign-in in this process", "groat login " + (profile or ""))
+        raise UsageError("login_start has not begun this sign-in in this process", f"groat login {profile or ''}".strip())
     return _begun.pop(profile).finish()
 
 
@@ -2313,7 +2320,9 @@ def _choose_keystore(word: str, command: str) -> None:
     if word not in _KEYSTORES:
         known = ", ".join(_KEYSTORES)
         raise UsageError(f"there is no keystore {word!r}; there are {known}", "groat keystore")
-    params = dict(_KEYSTORES[word])
+    params, state = dict(_KEYSTORES[word]), request("keystore")
+    if all(state.get(name) == value for name, value in params.items()):
+        return  # as where a cell is run again
     if word == "passphrase":
         params["passphrase"] = _hidden("New passphrase", KeystoreUnavailable, command)
         again = _hidden("The same again", KeystoreUnavailable, command)
@@ -2424,7 +2433,7 @@ class _SigningIn:
             message = self._read()
             if message.get("method") == "prompt" and isinstance(message.get("params"), dict):
                 self._prompted(message["params"])
-            elif "method" not in message and message.get("id") == self.id:
+            elif "method" not in message and (message.get("id") == self.id or self._unread(message)):
                 self._ended(message)
         except ValueError as e:
             self.give_up()
@@ -2440,6 +2449,11 @@ class _SigningIn:
         except BaseException:
             self.give_up()
             raise
+
+    @staticmethod
+    def _unread(message: dict[str, Any]) -> bool:
+        """Whether groatd says that it could not read a request."""
+        return message.get("id") is None and "error" in message
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + self.patience
@@ -2503,8 +2517,8 @@ class _SigningIn:
         typed = _hidden(what, LoginRequired, self.command)
         if not typed and not optional:
             raise LoginRequired("nothing was typed, and the sign-in was given up", self.command)
-        if typed != typed.strip() or not typed.isprintable():
-            raise LoginRequired("what was typed has a blank or a line break at an end: it was not sent", self.command)
+        if typed != typed.strip() or not (typed[:1] + typed[-1:]).isprintable():
+            raise LoginRequired("what was typed begins or ends with a blank: it was not sent", self.command)
         return typed
 
     def _ask_for_address(self) -> str:

@@ -156,7 +156,7 @@ class Spatiafi(Sent):
         self.assertEqual(proxied.proxies, {"https": "https://fake-proxy.example.com:443"})
 
         async def use() -> int:
-            session = await groat.get_async_session()
+            session = self.carries_no_token(await groat.get_async_session(), "fi")
             code: int = (await session.get(API + "/api/info", params={"item_id": "demo"})).status_code
             await session.aclose()
             return code
@@ -249,6 +249,8 @@ class GDAL(Sent):
                 rasterio.open(f"{name}?{count}")  # the API's answer is no image
             seen = {s[1:] for s in self.sent() if s[0] == "/api/x.tif"}
             self.assertEqual(seen, {(200, digest(groat.token("work")))})
+        with variables, variables:
+            self.assertEqual(os.environ["GDAL_HTTP_HEADER_FILE"], variables["GDAL_HTTP_HEADER_FILE"])
         self.assertNotIn("GDAL_HTTP_HEADER_FILE", os.environ)
 
 
