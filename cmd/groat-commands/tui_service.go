@@ -103,7 +103,7 @@ func errSystemctl(args []string, said string) *report.Failure {
 	said = visible.Line(strings.TrimSpace(said), 300)
 	return &report.Failure{Code: report.ExitUnavailable,
 		Message: fmt.Sprintf("%s failed: %s", strings.Join(args, " "), said),
-		Hint:    "systemctl --user status", Cause: errors.New(said)}
+		Hint:    "systemctl --user status " + systemd.ServiceName, Cause: errors.New(said)}
 }
 
 func errForeignUnit(path string) *report.Failure {
