@@ -26,6 +26,7 @@ import socket
 import sys
 import time
 from _thread import allocate_lock  # threading's, without its import, which takes a fifth of all
+from _weakref import ref  # weakref's, likewise
 
 TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ class Error(Exception):
     kind: str = "internal"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = _line(message)
-        self.hint = _line(hint)
+        self.message, self.hint = _line(message), _line(hint)
+        super().__init__(self.message, self.hint)
         self.retry_after: int | None = None
         self.code: int | None = None
         self.data: dict[str, Any] = {}
@@ -196,11 +196,11 @@ _USAGE, _NO_METHOD, _NO_JSON = -32602, -32601, -32700  # JSON-RPC 2.0, section 5
 def _refusal(error: dict[str, Any]) -> Error:
     """The exception for the error object of an answer."""
     code, message, data = error.get("code"), error.get("message"), error.get("data")
-    if not isinstance(code, int) or not isinstance(message, str):
+    if type(code) is not int or not isinstance(message, str):
         raise ValueError("an error without code and message")
     if not isinstance(data, dict):
         data = {}
-    kind, hint, later = data.get("kind"), data.get("hint"), data.get("retry_after")
+    kind, hint = data.get("kind"), data.get("hint")
     made: Error
     if code == _NO_METHOD:
         made = ProtocolError("the groatd that runs is of another version and does not know this", "groat restart")
@@ -211,17 +211,36 @@ def _refusal(error: dict[str, Any]) -> Error:
         made = (UsageError if code == _USAGE else ProtocolError)(message)
     if isinstance(hint, str):
         made.hint = _line(hint)
-    if isinstance(later, int):
-        made.retry_after = later
-    made.code, made.data = code, data
+    made.code, made.data, made.retry_after = code, data, _whole(data.get("retry_after"))
     return made
 
 
+def _whole(value: object) -> int | None:
+    """A number of JSON that is whole, or None: true and false are numbers in Python."""
+    return value if type(value) is int else None
+
+
+# What is printable and cannot be seen: other default-ignorable characters and variation selectors, as Unicode's
+# PropList.txt has them, and a symbol without ink.
+_UNSEEN = (
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+_MOST_MARKS = 4  # on one character: scripts need three, and more would cover other lines
+
+
 def _line(text: str) -> str:
-    """The text as one line that cannot steer a terminal."""
-    if text.isprintable():
+    """The text as one line of what can be seen, which cannot steer a terminal."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else " " if c in "\r\n\t" else "\ufffd" for c in text)
+    from unicodedata import category
+
+    line, marks = "", 0
+    for c in text:
+        marks = marks + 1 if category(c)[0] == "M" else 0
+        seen = c.isprintable() and marks <= _MOST_MARKS and not any(low <= ord(c) <= high for low, high in _UNSEEN)
+        line += c if seen else " " if c in "\r\n\t" else "\ufffd"
+    return line
 
 
 class _Secret(str):
@@ -636,7 +655,7 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have SIGPIPE end it
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
@@ -687,6 +706,7 @@ class _Connection:
     def __init__(self, sock: socket.socket, place_id: str) -> None:
         self.sock = sock
         self.client: _Client | None = None  # to whom it is given back
+        self.known: Any = None  # what the client has of it
         self._place = f'"place":"{place_id}",' if place_id else ""
         self._id = 0
         self._received = b""
@@ -701,13 +721,20 @@ class _Connection:
 
     def close(self) -> None:
         if self.client is not None:
-            self.client.open.discard(self)
+            self.client.open.discard(self.known)
         self.sock.close()
 
-    def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
-        """Makes one request and returns its result. It takes timeout seconds at most."""
-        line = self.ask(method, params)
-        sock, end = self.sock, time.monotonic() + timeout
+    def __del__(self) -> None:
+        """Closes what an interrupt left behind, between two steps."""
+        self.sock.close()
+
+    def call(
+        self, method: str, params: Mapping[str, Any] | None, timeout: float, end: float | None = None
+    ) -> dict[str, Any]:
+        """Makes one request and returns its result. It takes timeout seconds at most, until end of monotonic()."""
+        line, sock = self.ask(method, params), self.sock
+        if end is None:
+            end = time.monotonic() + timeout
         try:
             if sock.gettimeout() != timeout:
                 sock.settimeout(timeout)
@@ -737,6 +764,7 @@ class _Connection:
                 result = self.hear(await loop.sock_recv(sock, _CHUNK))
                 if result is not None:
                     return result
+                await asyncio.sleep(0)  # sock_recv does not wait where there is more
 
         try:
             return await asyncio.wait_for(converse(), timeout)
@@ -799,6 +827,13 @@ class _Connection:
         return result
 
 
+class _Socket(socket.socket):
+    """A socket that ends no program by SIGPIPE, wherever groatd has closed the connection: a script may have it so."""
+
+    def send(self, data: Any, flags: int = 0) -> int:  # asyncio's way
+        return super().send(data, flags | _NO_SIGNAL)
+
+
 def _broken(e: OSError) -> Error:
     """What a failed system call on a connection means."""
     if isinstance(e, (TimeoutError, socket.timeout)):  # one class since Python 3.10
@@ -810,8 +845,10 @@ def _broken(e: OSError) -> Error:
 
 def _dial(path: str, place_id: str) -> _Connection | None:
     """A connection to a socket, or None where nobody listens. Nothing is sent before the server's user is known."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if sys.platform == "darwin":
+            sock.setsockopt(socket.SOL_SOCKET, 0x1022, 1)  # SO_NOSIGPIPE of its sys/socket.h
         sock.settimeout(_CONNECT_TIME)
         end = time.monotonic() + _CONNECT_TIME
         while True:
@@ -857,40 +894,52 @@ def _server_uid(sock: socket.socket) -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)  # in both, the second of the 32-bit members
 
 
+def _left(end: float) -> float:
+    """The seconds until end, and not quite none."""
+    return max(end - time.monotonic(), 0.001)
+
+
 class _Client:
     """The connections of one environment. It is thread-safe: each connection is one call's while it is used."""
 
     def __init__(self, env: tuple[Any, ...]) -> None:
         self.env = env
         self.idle: list[_Connection] = []  # to append and to pop is atomic
-        self.open: set[_Connection] = set()
+        self.open: set[Any] = set()  # weak references
         self._starting = allocate_lock()
         self._gates: dict[Any, Any] = {}  # a semaphore for each asyncio loop
+        self._gates_lock = allocate_lock()  # each loop is another thread's
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
+        end = time.monotonic() + timeout
         repeatable = method in _REPEATABLE
         connection = self._idle_one() if repeatable else None
         if connection is not None:
             try:
                 with connection:
-                    return connection.call(method, params, timeout)
+                    return connection.call(method, params, timeout, end)
             except _Closed:
                 self.close()  # what is idle is of the groatd that has ended
-        for pause in _PAUSES if repeatable else ():
+        pauses = iter(_PAUSES if repeatable else ())
+        while True:
+            began = time.monotonic()
             try:
                 with self._connect() as connection:
-                    return connection.call(method, params, timeout)
+                    end += time.monotonic() - began
+                    return connection.call(method, params, _left(end), end)
             except _Closed:
-                time.sleep(pause)
-        with self._connect() as connection:
-            return connection.call(method, params, timeout)
+                pause = next(pauses, None)
+                if pause is None or _left(end) <= pause:
+                    raise
+            time.sleep(pause)
 
     async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Is call for a coroutine of asyncio."""
         import asyncio
 
         async with self._gate(asyncio.get_running_loop()):
+            end = time.monotonic() + timeout
             repeatable = method in _REPEATABLE
             connection = self._idle_one() if repeatable else None
             if connection is not None:
@@ -899,22 +948,28 @@ class _Client:
                         return await connection.async_call(method, params, timeout)
                 except _Closed:
                     self.close()
-            for pause in _PAUSES if repeatable else ():
+            pauses = iter(_PAUSES if repeatable else ())
+            while True:
+                began = time.monotonic()
                 try:
                     with await self._async_connect() as connection:
-                        return await connection.async_call(method, params, timeout)
+                        end += time.monotonic() - began
+                        return await connection.async_call(method, params, _left(end))
                 except _Closed:
-                    await asyncio.sleep(pause)
-            with await self._async_connect() as connection:
-                return await connection.async_call(method, params, timeout)
+                    pause = next(pauses, None)
+                    if pause is None or _left(end) <= pause:
+                        raise
+                await asyncio.sleep(pause)
 
     def _gate(self, loop: Any) -> Any:
         import asyncio
 
-        if loop not in self._gates:
-            self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
-            self._gates[loop] = asyncio.Semaphore(_MOST)
-        return self._gates[loop]
+        with self._gates_lock:
+            gate = self._gates.get(loop)
+            if gate is None:
+                self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
+                self._gates[loop] = gate = asyncio.Semaphore(_MOST)
+            return gate
 
     async def _async_connect(self) -> _Connection:
         """Connects in a thread: groatd may have to be started. Where nobody waits any more the connection is closed."""
@@ -957,8 +1012,8 @@ class _Client:
                     found = route.reach()
         if found is None:
             raise Unreachable(f"groatd does not run at {route.own}", "groat status")
-        found.client = self
-        self.open.add(found)
+        found.client, found.known = self, ref(found, self.open.discard)
+        self.open.add(found.known)
         return found
 
 
@@ -1042,8 +1097,10 @@ def _after_fork() -> None:
     global _client, _client_lock
     client, _client, _client_lock = _client, None, allocate_lock()
     if client is not None:
-        for connection in client.open:  # the parent's descriptors stay open
-            connection.sock.close()
+        for known in client.open:  # the parent's descriptors stay open
+            connection = known()
+            if connection is not None:
+                connection.sock.close()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -1095,7 +1152,7 @@ class Token:
         self.header: dict[str, str] = {name: value}
         self.profile: str = result.get("profile", "")
         self.api: str = result.get("api", "")
-        self.expires_at: int | None = result.get("expires_at")
+        self.expires_at = _whole(result.get("expires_at"))
         self.scope: str = result.get("scope", "")
         self.token_type: str = result.get("token_type", "")
         self.static: bool = result.get("static", False)
@@ -1347,8 +1404,8 @@ class Auth:
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
     rewound. Otherwise the API's answer is returned.
 
-    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by repr(),
-    as with an answer or an error, is without the token, and is not to be sent again from there.
+    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by
+    repr(), as with an answer or an error, is without the token.
     """
 
     handler_order = 490  # among urllib's handlers: before those that open connections
@@ -1365,10 +1422,12 @@ class Auth:
         self._opener: Any = None  # urllib's
 
     def __repr__(self) -> str:
-        return f"groat.auth({self.profile!r})"
+        # All parameters are in it: fsspec tells file systems apart by it.
+        rest = zip(("min_ttl", "scope", "audience"), self._rest)
+        return f"groat.auth({self.profile!r}{''.join(f', {name}={v!r}' for name, v in rest if v is not None)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Auth, (self.profile, *self._rest)
+        return _unpickled, (type(self), {**self.__dict__, "_opener": None})
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -1525,6 +1584,12 @@ def _quiet(t: Token) -> Token:
     t.header = {name: _Secret(value) for name, value in t.header.items()}
     t.access_token = _Secret(t.access_token)
     return t
+
+
+def _unpickled(cls: type[Auth], attributes: dict[str, Any]) -> Auth:
+    made = cls.__new__(cls)
+    made.__dict__.update(attributes)
+    return made
 
 
 class _Address:
@@ -2154,7 +2219,7 @@ class _FsspecClient:
         self._groat = signing
 
     def __repr__(self) -> str:
-        return repr(self._groat)  # fsspec tells file systems apart by it
+        return repr(self._groat)
 
     async def __call__(self, loop: object = None, **settings: Any) -> Any:
         return self._groat.client_session(**settings)
@@ -2333,6 +2398,7 @@ _LOGIN = frozenset(
     "resources trust".split()
 )
 _SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
+_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # as groat has it
 _LISTS = frozenset(("resources", "trust"))
 _FLAGS = {"resources": "api"}  # what groat login calls them, where it is not the same
 # How long a person may take (groatd gives a sign-in up sooner), and groatd for a step of its own.
@@ -2353,13 +2419,13 @@ class SignIn:
             for name in ("profile", "outcome", "grant", "issuer", "client_id", "keystore")
         )
         self.created: bool = bool(result.get("created"))
-        self.expires_at: int | None = result.get("expires_at")
+        self.expires_at = _whole(result.get("expires_at"))
 
     def __str__(self) -> str:
         already = "already " if self.outcome == "already_signed_in" else ""
         text = f"{already}signed in: profile {self.profile} at {self.issuer}"
-        left = self.result.get("expires_in")
-        if isinstance(left, int) and left > 0:
+        left = _whole(self.result.get("expires_in"))
+        if left is not None and left > 0:
             text += f"; access token good for {_duration(left)}"
         if self.created:
             text += f"\ncreated: App Credentials {self.client_id}, which exist at the provider from now on"
@@ -2599,7 +2665,7 @@ class _SigningIn:
 
     def _send(self, method: str, params: dict[str, Any]) -> None:
         self.connection.sock.settimeout(_ANSWER_TIME)
-        self.connection.sock.sendall(self.connection.ask(method, params))
+        self.connection.sock.sendall(self.connection.ask(method, params), _NO_SIGNAL)
 
     def _ended(self, message: dict[str, Any]) -> None:
         error, result = message.get("error"), message.get("result")
@@ -2736,7 +2802,8 @@ def _prompt_text(prompt: dict[str, Any]) -> str:
 def _prompt_html(prompt: dict[str, Any]) -> str:
     from html import escape
 
-    url, code, left = _line(str(prompt.get("url", ""))), _line(str(prompt.get("code") or "")), prompt.get("expires_in")
+    url, code = _line(str(prompt.get("url", ""))), _line(str(prompt.get("code") or ""))
+    left = _whole(prompt.get("expires_in"))
     html = f"<div>{escape(_line(str(prompt.get('text', ''))))}</div>"
     if url.startswith(("https://", "http://")):
         html += f'<p><a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(url)}</a></p>'
@@ -2745,7 +2812,7 @@ def _prompt_html(prompt: dict[str, Any]) -> str:
     if code:
         html += f'<p>code: <code style="font-size: 150%">{escape(code)}</code></p>'
     html += _qr_svg(str(prompt.get("qr") or ""))
-    if isinstance(left, int) and left > 0:
+    if left is not None and left > 0:
         html += f"<div>the code is good for {_duration(left)}; this waits for you</div>"
     return html
 
@@ -2880,7 +2947,9 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         if not flag.startswith("--") or name not in _LOGIN and name != "keystore" or name == "secret":
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
-            found[name] = True
+            if equals and value not in _TRUE + _FALSE:
+                raise UsageError(f"{flag} is true or false, not {value!r}", "groat login --help")
+            found[name] = not equals or value in _TRUE
             continue
         if not equals:
             value = next(rest, "")

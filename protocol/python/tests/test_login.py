@@ -66,7 +66,10 @@ class Magic(unittest.TestCase):
             groat._parameters("--provider spatiafi --api=https://a --api https://b --no-browser --set k=v".split()),
             {"provider": "spatiafi", "resources": ["https://a", "https://b"], "no_browser": True, "set": {"k": "v"}},
         )
-        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a"):
+        for word, value in (("--replace", True), ("--replace=true", True), ("--replace=F", False), ("--replace=0", False)):
+            self.assertEqual(groat._parameters([word]), {"replace": value})
+        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a", "--replace=no", "--replace=",
+                      "--no-browser=no"):  # fmt: skip
             self.assertRaises(groat.UsageError, groat._parameters, words.split())
 
     def test_a_parameter_as_a_flag(self) -> None:
