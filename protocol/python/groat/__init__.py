@@ -2033,8 +2033,8 @@ def google_credentials(
     """Returns google.auth credentials, for ee.Initialize(credentials=…, project=…) and Google's own libraries.
 
     They ask groatd before each request, and only for an API that the profile lists. Google's libraries follow redirects
-    by themselves: to the same host with the token, also out of an API that is a path. quota_project is the Google Cloud project that is charged; without it
-    $GOOGLE_CLOUD_QUOTA_PROJECT's. Pickled they are the profile's name.
+    by themselves: to the same host with the token, also out of an API that is a path. Pickled they are the profile's
+    name. quota_project is the Google Cloud project that is charged; without it $GOOGLE_CLOUD_QUOTA_PROJECT's.
     """
     if quota_project is None:
         quota_project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or None
