@@ -110,7 +110,7 @@ class Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a stack: those that groat writes to stderr."""
-        hint = "%" + self.hint if _magic_takes(self.hint) else self.hint
+        hint = _as_typed(self.hint)
         return ["groat: error: " + self.message] + (["groat: hint: " + hint] if hint else [])
 
 
@@ -874,7 +874,8 @@ class _Client:
         return found
 
 
-# How to have groat, or the tokens of another machine's, where there is none.
+# How to have groat, and how to have the tokens of another machine's, where there is none.
+_INSTALL = "https://github.com/groat-dev/groat/blob/main/packaging/INSTALL.md"
 _ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters"
 
 
@@ -883,16 +884,13 @@ def _start(route: _Route) -> None:
     if os.environ.get("GROAT_NO_AUTOSTART"):
         hint = "groatd" if _find("groatd") else _ELSEWHERE
         raise Unreachable(f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", hint)
-    try:
-        _groat("list")
-    except Error as e:
-        if e.hint == _ELSEWHERE:
-            raise Unreachable("groatd does not run, and groat, which starts it, is not on PATH here", e.hint) from None
-        raise
+    if _find("groat") is None:
+        raise Unreachable(f"groatd does not run, and groat, which starts it, {_NOT_FOUND}", _where_to_get())
+    _groat("list")
 
 
 # What groat's exit codes mean; its README has them.
-_CODES: dict[int, type[Error]] = {4: LoginRequired, 75: Temporary, 77: Denied, 78: ConfigError}
+_CODES: dict[int, type[Error]] = {2: UsageError, 4: LoginRequired, 75: Temporary, 77: Denied, 78: ConfigError}
 
 
 def _groat(*arguments: str) -> str:
@@ -901,7 +899,7 @@ def _groat(*arguments: str) -> str:
 
     program = _find("groat")
     if program is None:
-        raise Unreachable("groat is not on PATH here", _ELSEWHERE)
+        raise Unreachable(f"groat {_NOT_FOUND}", _where_to_get())
     try:
         done = subprocess.run(
             [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -917,12 +915,34 @@ def _groat(*arguments: str) -> str:
 
 
 def _find(program: str) -> str | None:
-    """The path of a program, from the absolute directories of PATH."""
-    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    """The path of a program, from the absolute directories of PATH, or from where "make install" puts it.
+
+    A kernel that a desktop started has another PATH than the person's shell. A directory that is not on it counts
+    only where nobody else can put something into it.
+    """
+    uid = os.getuid()
+    named = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for directory in [*named, os.path.join(os.path.expanduser("~"), ".local/bin"), "/usr/local/bin"]:
         path = os.path.join(directory, program)
-        if _absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK):
+        if not (_absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK)):
+            continue
+        if directory in named:
             return path
+        try:
+            _Files(uid, os.getgid()).walk(path)
+            if os.stat(path).st_uid in (0, uid):
+                return path
+        except OSError:
+            continue
     return None
+
+
+_NOT_FOUND = "is neither on PATH nor in ~/.local/bin or /usr/local/bin"
+
+
+def _where_to_get() -> str:
+    """The page that helps where there is no groat: a socket that is named may be another machine's."""
+    return _ELSEWHERE if os.environ.get("GROAT_SOCKET") else _INSTALL
 
 
 # The dict below os.environ, whose keys and values are bytes: to look through os.environ for variables that are not set
@@ -2285,11 +2305,17 @@ def login_start(profile: str, *, paste: bool = False, keystore: str | None = Non
 
 def login_finish(profile: str | None = None) -> SignIn:
     """Waits until a sign-in that login_start began has come to its end; profile is needed where there are several."""
+    import shlex
+
     mine = [name for name, begun in _begun.items() if begun.pid == os.getpid()]
     if profile is None and len(mine) == 1:
         profile = mine[0]
+    if profile is None and mine:
+        raise UsageError(f"sign-ins of {', '.join(mine)} are under way: groat.login_finish takes the name of one")
     if profile is None or profile not in mine:
-        raise UsageError("login_start has not begun this sign-in in this process", f"groat login {profile or ''}".strip())
+        which = f"a sign-in of profile {_line(profile)}" if profile else "a sign-in"
+        hint = f"groat login {shlex.quote(profile)}" if profile else "groat status"
+        raise UsageError(f"groat.login_start has not begun {which} in this process, or it was given up", hint)
     return _begun.pop(profile).finish()
 
 
@@ -2483,7 +2509,10 @@ class _SigningIn:
     def _ended(self, message: dict[str, Any]) -> None:
         error, result = message.get("error"), message.get("result")
         if isinstance(error, dict):
-            raise _refusal(error)
+            refusal = _refusal(error)
+            if refusal.hint.startswith("groat keystore use sealed "):  # nothing is chosen yet
+                refusal.hint = self.command + " --keystore passphrase"
+            raise refusal
         if not isinstance(result, dict):
             raise ValueError("it has neither a result nor an error")
         self.result = SignIn(result)
@@ -2658,13 +2687,54 @@ def _duration(seconds: int) -> str:
     return f"{seconds // 86400}d{seconds // 3600 % 24}h"
 
 
-class _Status:
-    """The states of profiles as a table, for people."""
+class _Table:
+    """Rows for people, as text and as HTML."""
+
+    columns: tuple[str, ...] = ()
+    nothing = ""  # what is said where there is no row
+    rows: list[list[str]]
+    first: list[str] = []  # lines before the rows
+
+    def __repr__(self) -> str:
+        table = [list(self.columns), *self.rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table]
+        return "\n".join(self.first + (lines if self.rows else [self.nothing]))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if not self.rows:
+            return f"<pre>{escape(repr(self))}</pre>"
+        first = "".join(f"<div>{escape(line)}</div>" for line in self.first)
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return f"{first}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _no_profiles() -> str:
+    return "no profiles yet\nnext: " + _as_typed("groat login")
+
+
+def _server(address: object) -> str:
+    """An address without what goes without saying."""
+    text = str(address or "")
+    return text[8:].replace(":443", "", 1) if text.startswith("https://") else text
+
+
+class _Status(_Table):
+    """The states of profiles as a table."""
 
     columns = ("profile", "state", "token", "account", "what to do")
 
     def __init__(self, result: dict[str, Any]) -> None:
         self.rows = [self._row(p) for p in result.get("profiles", [])]
+        self.nothing = _no_profiles()
+        keystore = result.get("keystore") or {}
+        if keystore.get("state") in ("locked", "unavailable"):
+            self.first = [_keystore_text(keystore)]
+            if keystore["state"] == "locked":
+                self.first.append("next: " + _as_typed("groat unlock"))
 
     @staticmethod
     def _row(p: dict[str, Any]) -> list[str]:
@@ -2679,72 +2749,113 @@ class _Status:
             token.append("good for " + _duration(p["expires_in"]))
         elif p.get("expires_at"):
             token.append("has expired")
+        if p.get("last"):
+            token.append("the sign-in ends with it")
         for name, text in (("renew_in", "renewal in "), ("retry_in", "retry in ")):
             if p.get(name, 0) > 0:
                 token.append(text + _duration(p[name]))
-        account = " at ".join(x for x in (p.get("account"), str(p.get("issuer", "")).replace("https://", "")) if x)
-        trouble = "; ".join(x for x in (p.get("message"), p.get("hint")) if x)
+        account = " at ".join(x for x in (p.get("account"), _server(p.get("issuer"))) if x)
+        trouble = "; ".join(x for x in (p.get("message"), _as_typed(str(p.get("hint") or ""))) if x)
         row = [p.get("profile", ""), words.get(state, state.replace("_", " ")), ", ".join(token), account, trouble]
         return [_line(str(cell)) for cell in row]
 
-    def __repr__(self) -> str:
-        if not self.rows:
-            return "no profiles yet\nnext: groat login"
-        table = [list(self.columns), *self.rows]
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table)
 
-    def _repr_html_(self) -> str:
-        from html import escape
+class _List(_Table):
+    """What is configured as a table."""
 
-        if not self.rows:
-            return f"<pre>{escape(repr(self))}</pre>"
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    columns = ("profile", "provider", "account", "server", "APIs")
+
+    def __init__(self, configured: list[dict[str, Any]]) -> None:
+        self.nothing = _no_profiles()
+        self.rows = []
+        for p in configured:
+            apis = " ".join(map(_server, p.get("resources") or []))
+            row = [p.get("profile"), p.get("provider"), p.get("account"), _server(p.get("issuer")), apis]
+            self.rows.append([_line(str(cell or "")) for cell in row])
+
+
+class _Whoami(_Table):
+    """What the provider says of a person as a table."""
+
+    columns = ("", "")
+    nothing = "nothing"
+
+    def __init__(self, claims: dict[str, Any]) -> None:
+        self.rows = [[_line(str(name)), _line(str(value))] for name, value in sorted(claims.items())]
+
+
+def _keystore_text(state: dict[str, Any]) -> str:
+    key = f" (key: {state['key']})" if state.get("key") else ""
+    message = f": {state['message']}" if state.get("message") else ""
+    return _line(f"keystore: {state.get('use')}{key}, {state.get('state')}{message}")
 
 
 _loaded = False
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
+    """Makes %groat of "%load_ext groat": help(groat._magic) has what it knows."""
     global _loaded
     shell.register_magic_function(_magic, "line", "groat")
     _loaded = True
 
 
-def _magic_takes(hint: str) -> bool:
-    """Whether a command can be typed in the next cell, with % before it."""
+def _as_typed(hint: str) -> str:
+    """A hint as the next cell takes it, where %groat is there and can do that; else as a terminal does."""
     import shlex
 
-    if not (_loaded and _somebody() and hint.startswith("groat ")):
-        return False
+    if not (_loaded and _somebody()):
+        return hint
     try:
-        _magic_call(shlex.split(hint)[1:])
+        words = shlex.split(hint)
+        if len(words) > 1 and words[0] == "groat" and "$" not in hint:
+            _magic_call(words[1:])
+            return "%" + hint
+        if len(words) == 2 and words[0] == "export" and "$" not in hint:
+            return "%env " + words[1]
     except ValueError:  # also UsageError
-        return False
-    return True
+        pass
+    return hint
 
 
 def _magic(line: str) -> Any:
-    """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
+    """What groat has at a terminal, as far as a cell can be its terminal.
+
+    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, logout PROFILE [flags], network,
+    profile. What login and the last three take, "%groat login --help" and so on say.
+    """
     import shlex
 
-    return _magic_call(shlex.split(line) or ["status"])()
+    try:
+        words = shlex.split(line)
+    except ValueError as e:
+        raise UsageError(f"the line cannot be read: {e}") from None
+    return _magic_call(words or ["status"])()
 
 
 def _magic_call(words: list[str]) -> Callable[[], Any]:
     """What a line of %groat does."""
-    command, *words = words
-    if command == "status" and len(words) < 2 and not any(word.startswith("-") for word in words):
-        return lambda: _Status(status(*words))
-    if command == "login" and words and not words[0].startswith("-"):
-        parameters = _parameters(words[1:])
-        return lambda: login(words[0], **parameters)
-    if command == "unlock" and not words:
+    command, *rest = words
+    profile = rest[0] if rest else None
+    if command in ("login", "logout", "network", "profile"):
+        if not rest or command != "login" or any(word in ("-h", "--help") for word in rest):
+            if command == "logout" and not rest:
+                raise UsageError("%groat logout needs the name of a profile", "groat list")
+            return lambda: print(_groat(*words).rstrip("\n"))
+        if not rest[0].startswith("-"):
+            parameters = _parameters(rest[1:])
+            return lambda: login(rest[0], **parameters)
+        raise UsageError("the first word after %groat login is the name of the profile", "groat login --help")
+    if command == "unlock" and not rest:
         return unlock
-    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "groat status")
+    if command == "list" and not rest:
+        return lambda: _List(profiles())
+    if command in ("status", "whoami") and len(rest) < 2 and not (profile or "").startswith("-"):
+        if command == "whoami":
+            return lambda: _Whoami(whoami(profile))
+        return lambda: _Status(status(profile))
+    known = "status, list, whoami, login, logout, unlock, network and profile"
+    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last two", "groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -2757,6 +2868,9 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         name = flag[2:].replace("-", "_")
         name = names.get(name, name)
         if not flag.startswith("--") or name not in _LOGIN and name != "keystore" or name == "secret":
+            if not word.startswith("-"):
+                quoted = "what has blanks is quoted, and a profile has one name"
+                raise UsageError(f"{word!r} is no flag of %groat login: {quoted}", "groat login --help")
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
             found[name] = True
