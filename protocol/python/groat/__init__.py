@@ -30,7 +30,9 @@ from _thread import allocate_lock  # threading's, without its import, which take
 TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
 
 __all__ = [
     "Auth",
@@ -86,7 +88,7 @@ class Error(Exception):
     """What went wrong, and what to type next.
 
     str() is at most two lines: what happened, and the hint. A notebook shows these two alone, without a stack. It can
-    be pickled. No error holds a token.
+    be pickled. No error holds a secret, and its traceback ends at the function that was called.
 
     kind         the protocol's word, for programs to test: "login_required", "temporary", …
     hint         a command to type next, or ""
@@ -220,6 +222,92 @@ def _line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c in "\r\n\t" else "\ufffd" for c in text)
+
+
+class _Secret(str):
+    """A secret that is not shown by repr(), which is what logs, notebooks and debuggers have of it, and not pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'\u2026'"
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return str, ("",)
+
+    def __copy__(self) -> _Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _Secret:
+        return self
+
+    def __getitem__(self, key: Any) -> str:
+        return _Secret(str.__getitem__(self, key))
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return _SecretBytes(str.encode(self, encoding, errors))
+
+
+class _SecretBytes(bytes):
+    """Is _Secret in bytes, which is what httpx has of a header."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'\u2026'"
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return bytes, (b"",)
+
+    def __copy__(self) -> _SecretBytes:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _SecretBytes:
+        return self
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return _Secret(bytes.decode(self, encoding, errors))
+
+
+def _public(function: _F) -> _F:
+    """Has a function raise its errors, and interrupts, as if they began here.
+
+    The frames of what it called have secrets, which logs and debuggers show (cgitb, Sentry, capture_locals, %debug);
+    so has an exception that led to another one. A bug of this module is shown whole.
+    """
+    import functools  # json has it already
+
+    def strip(e: BaseException) -> BaseException:
+        if isinstance(e, Exception) and not isinstance(e, Error):
+            return e
+        e.__cause__ = e.__context__ = None
+        return e.with_traceback(None)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as e:
+            failure = strip(e)
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure
+
+    async def async_call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as e:
+            failure = strip(e)
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure
+
+    is_async = function.__code__.co_flags & 0x80  # inspect.CO_COROUTINE
+    made: _F = functools.wraps(function)(async_call if is_async else call)  # type: ignore[assignment]
+    return made
 
 
 # 2. The socket's place: PROTOCOL.md, "Transport".
@@ -981,6 +1069,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+@_public
 def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
     """Makes any request of PROTOCOL.md and returns its result; timeout bounds it, once groatd is reached.
 
@@ -989,6 +1078,7 @@ def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: fl
     return _current().call(method, params, timeout)
 
 
+@_public
 async def async_request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
     """Is request for a coroutine of asyncio."""
     return await _current().async_call(method, params, timeout)
@@ -1084,6 +1174,7 @@ def _params(
     return params
 
 
+@_public
 def get(
     profile: str | None = None,
     *,
@@ -1108,6 +1199,7 @@ def get(
     return Token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 def token(
     profile: str | None = None,
     *,
@@ -1122,6 +1214,7 @@ def token(
     return _access_token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 def header(
     profile: str | None = None,
     *,
@@ -1136,6 +1229,7 @@ def header(
     return Token(_current().call("token", params, timeout + _ANSWER_TIME)).header
 
 
+@_public
 def reject(
     refused: str | Token,
     profile: str | None = None,
@@ -1155,6 +1249,7 @@ def reject(
     return Token(_current().call("reject", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_get(
     profile: str | None = None,
     *,
@@ -1169,6 +1264,7 @@ async def async_get(
     return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_token(
     profile: str | None = None,
     *,
@@ -1183,6 +1279,7 @@ async def async_token(
     return _access_token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_header(
     profile: str | None = None,
     *,
@@ -1197,6 +1294,7 @@ async def async_header(
     return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME)).header
 
 
+@_public
 async def async_reject(
     refused: str | Token,
     profile: str | None = None,
@@ -1269,7 +1367,8 @@ class Auth:
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
     rewound. Otherwise the API's answer is returned.
 
-    It holds no token, is thread-safe, and is pickled as what it was made of.
+    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by repr(),
+    as with an answer or an error, is without the token, and is not to be sent again from there.
     """
 
     handler_order = 490  # among urllib's handlers: before those that open connections
@@ -1297,29 +1396,33 @@ class Auth:
         httpx = sys.modules.get("httpx")
         return Auth if httpx is None else _httpx_class(httpx.Auth)
 
+    @_public
     def _token(self, target: str, profile: str | None = None) -> Token:
         params = _params(profile or self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+        return _quiet(Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
+    @_public
     async def _async_token(self, target: str) -> Token:
         params = _params(self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+        return _quiet(Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
+    @_public
     def _better(self, refused: str, target: str, again: bool) -> Token | None:
         """Tells groatd of a refused token; the token to send the request with again, if it can be, or None."""
         wait = _DEFAULT_WAIT if again else 0
         try:
             params = _params(self.profile, *self._rest, target, wait, refused)
-            better = Token(_current().call("reject", params, wait + _ANSWER_TIME))
+            better = _quiet(Token(_current().call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
 
+    @_public
     async def _async_better(self, refused: str, target: str, again: bool) -> Token | None:
         wait = _DEFAULT_WAIT if again else 0
         try:
             params = _params(self.profile, *self._rest, target, wait, refused)
-            better = Token(await _current().async_call("reject", params, wait + _ANSWER_TIME))
+            better = _quiet(Token(await _current().async_call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
@@ -1341,32 +1444,36 @@ class Auth:
         if not _httpx_put(request, t, False):
             yield request
             return
+        answers: list[Any] = []
         try:
-            refused = _httpx_refused((yield request), t)
+            answers.append((yield request))
+            refused = _httpx_refused(answers[0], t)
             if refused is not None:
                 target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
                 better = self._better(t.access_token, target, again)
                 if better is not None:
                     refused.headers.update(better.header)
-                    yield refused
+                    answers.append((yield refused))
         finally:
-            _httpx_take_off(request, t, extensions)
+            _httpx_take_off(request, answers, t, extensions)
 
     async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
         t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
         if not _httpx_put(request, t, True):
             yield request
             return
+        answers: list[Any] = []
         try:
-            refused = _httpx_refused((yield request), t)
+            answers.append((yield request))
+            refused = _httpx_refused(answers[0], t)
             if refused is not None:
                 target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
                 better = await self._async_better(t.access_token, target, again)
                 if better is not None:
                     refused.headers.update(better.header)
-                    yield refused
+                    answers.append((yield refused))
         finally:
-            _httpx_take_off(request, t, extensions)
+            _httpx_take_off(request, answers, t, extensions)
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1431,6 +1538,13 @@ def auth(
     profile is whose token is sent; without it groatd chooses the profile that lists the address of each request.
     """
     return Auth(profile, min_ttl, scope, audience)
+
+
+def _quiet(t: Token) -> Token:
+    """The token for a request of another package, which is shown and pickled with all that leads to it."""
+    t.header = {name: _Secret(value) for name, value in t.header.items()}
+    t.access_token = _Secret(t.access_token)
+    return t
 
 
 class _Address:
@@ -1502,7 +1616,7 @@ def _address_of(url: str) -> _Address:
 
 
 class _RequestsHook:
-    """Sees each answer to a request of requests that carries a token. It holds no token: an answer may be pickled."""
+    """Sees each answer to a request of requests that carries a token. It is pickled with the answer, and holds none."""
 
     def __init__(self, auth: Auth, t: Token) -> None:
         ((self.name, value),) = t.header.items()
@@ -1606,11 +1720,14 @@ def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
     return True
 
 
-def _httpx_take_off(request: Any, t: Token, extensions: Any) -> None:
-    """Leaves the caller's request as it was: it may be sent again, and shown."""
-    for name in t.header:
-        request.headers.pop(name, None)
-    request.extensions = extensions
+def _httpx_take_off(request: Any, answers: list[Any], t: Token, extensions: Any) -> None:
+    """Leaves the caller's request as it was, and those of redirects: they may be sent again, and shown."""
+    made = [one.request for answer in answers for one in (*answer.history, answer)]
+    for one in (request, *made, *(answer.next_request for answer in answers)):
+        if one is not None:
+            for name in t.header:
+                one.headers.pop(name, None)
+            one.extensions = extensions
 
 
 def _httpx_refused(answer: Any, t: Token) -> Any:
@@ -2275,6 +2392,7 @@ class SignIn:
         pass
 
 
+@_public
 def login(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> SignIn:
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
@@ -2292,6 +2410,7 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     return _SigningIn(profile, parameters, paste, keystore).finish()
 
 
+@_public
 def login_start(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> None:
     """Begins what login does, and returns once there is something to open; login_finish, in another cell, waits for the
     end. The sign-in is given up where it is begun anew, or where the process ends."""
@@ -2303,6 +2422,7 @@ def login_start(profile: str, *, paste: bool = False, keystore: str | None = Non
     _begun[profile] = begun
 
 
+@_public
 def login_finish(profile: str | None = None) -> SignIn:
     """Waits until a sign-in that login_start began has come to its end; profile is needed where there are several."""
     import shlex
@@ -2325,6 +2445,7 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
     return claims
 
 
+@_public
 def unlock() -> None:
     """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
     state = request("keystore")
@@ -2365,7 +2486,7 @@ def _hidden(what: str, otherwise: type[Error], command: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
-            return getpass.getpass(what + ": ")
+            return _Secret(getpass.getpass(what + ": "))
     except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
         raise otherwise(f"{what}: nobody can type it here", command) from None
 
@@ -2552,7 +2673,7 @@ class _SigningIn:
 
     def _ask_for_address(self) -> str:
         what = "The address that the browser ended at, or the code in it"
-        return _hidden(what, LoginRequired, self.command).strip()
+        return _Secret(_hidden(what, LoginRequired, self.command).strip())
 
     def _ask(self, question: str) -> bool:
         try:
