@@ -12,8 +12,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 # Two ways to compile, so that checks and tests share what is compiled: groat's packages with the race detector, for
-# their tests and for what looks at their types; and all programs as those of a release.
-RACED = CGO_ENABLED=1 GOFLAGS='$(shell go env GOFLAGS) -race'
+# their tests and for what looks at their types; and all programs as those of a release. Memory costs less than time.
+RACED = GOGC=400 CGO_ENABLED=1 GOFLAGS='$(shell go env GOFLAGS) -race'
 PLAIN = CGO_ENABLED=0 GOFLAGS='$(shell go env GOFLAGS) -trimpath'
 
 .PHONY: build install uninstall packages demo quick test parts check proof fuzz faults bench bounds figures clean
@@ -55,7 +55,7 @@ quick:
 test:
 	@packaging/testing/install.sh compiler
 	@$(MAKE) --no-print-directory -j 2 parts check
-	@CGO_ENABLED=1 go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
+	@GOGC=400 CGO_ENABLED=1 go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
 	@$(PLAIN) go test -vet=off -p 3 -timeout 30m ./packaging/...
 	@$(PLAIN) go run ./packaging/proof -check
 
@@ -73,8 +73,8 @@ proof:
 check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
 	@$(RACED) go vet ./...
-	@$(PLAIN) go run ./packaging/vet -goos darwin ./...
-	@staticcheck=$$($(PLAIN) go tool -n staticcheck) && GOGC=400 $(RACED) "$$staticcheck" ./...
+	@GOGC=400 $(PLAIN) go run ./packaging/vet -goos darwin ./...
+	@staticcheck=$$(GOGC=400 $(PLAIN) go tool -n staticcheck) && $(RACED) "$$staticcheck" ./...
 
 # Every fuzz target for FUZZTIME; what an earlier run found interesting is where it begins.
 fuzz:

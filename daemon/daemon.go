@@ -316,6 +316,19 @@ func (d *Daemon) unsaved(use string) (all []string) {
 	return all
 }
 
+// handedOver returns what would be lost beside what [Daemon.unsaved] says if the daemon ended now and no other one got
+// its access tokens.
+func (d *Daemon) handedOver(set *profile.Set) []string {
+	lost := slices.DeleteFunc(d.broker.EndWithTokens(), func(name string) bool {
+		p := set.Named(name)
+		return p == nil || p.Ephemeral // unsaved names those
+	})
+	if len(lost) == 0 {
+		return nil
+	}
+	return []string{"it keeps sign-ins without a refresh token in memory only: " + named(lost)}
+}
+
 // onlyInUse is the part of unsaved that is about files which were changed since they were read.
 func (d *Daemon) onlyInUse() []string {
 	set := d.profiles.Snapshot()

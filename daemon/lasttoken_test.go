@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,5 +53,39 @@ func TestASignInWithoutARefreshTokenNeedsALoginAfterARestart(t *testing.T) {
 			}
 			i.signIn(t, protocol.LoginParams{Profile: "p"})
 		}
+	})
+}
+
+// What would end with groatd is said, for a person who would end it: not of a session that can be renewed, of one that
+// has ended already, nor twice of one that is in memory only.
+func TestStatusSaysWhichSignInsEndWithGroatd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBubbleEnv(t, sandbox.Options{}, durable{&faultyStore{memory: memory{&keystore.Memory{}}}})
+		h.signIn(t, h.ofDevice("renewed"))
+		h.signIn(t, h.ofMachine("machine"))
+		want := func(unsaved, handed []string) {
+			t.Helper()
+			st, err := h.visit(t).Status(t.Context(), "")
+			if err != nil || !slices.Equal(st.Unsaved, unsaved) || !slices.Equal(st.HandedOver, handed) {
+				t.Errorf("%q and %q, %v, want %q and %q", st.Unsaved, st.HandedOver, err, unsaved, handed)
+			}
+		}
+		want(nil, nil)
+		if err := h.server.Set("refresh_always", "false"); err != nil {
+			t.Fatal(err)
+		}
+		h.signIn(t, h.ofDevice("q"))
+		h.signIn(t, h.ofDevice("p"))
+		want(nil, []string{"it keeps sign-ins without a refresh token in memory only: p, q"})
+		if why := h.KeepsFromHandover(t.Context()); why != nil {
+			t.Errorf("it does not hand them over: %+v", why)
+		}
+		brief := h.ofDevice("brief")
+		brief.Ephemeral = true
+		h.signIn(t, brief)
+		want([]string{"it keeps profiles in memory only: brief"},
+			[]string{"it keeps sign-ins without a refresh token in memory only: p, q"})
+		time.Sleep(time.Duration(h.statusOf(t, "p").Lifetime+1) * time.Second)
+		want([]string{"it keeps profiles in memory only: brief"}, nil)
 	})
 }

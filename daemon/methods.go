@@ -187,7 +187,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		r.Configuration = trouble(whole)
 		r.Keystore = c.d.keystoreStatus()
 		r.Network = c.d.networkInStatus()
-		r.Unsaved = c.d.unsaved(r.Keystore.Use)
+		r.Unsaved, r.HandedOver = c.d.unsaved(r.Keystore.Use), c.d.handedOver(set)
 	}
 	page := statusPage{StatusResult: r}
 	var err error

@@ -34,9 +34,11 @@ type StatusResult struct {
 	// was read before is in use. On the first page only.
 	Configuration *Trouble `json:"configuration,omitempty"`
 	// Unsaved says, in sentences about the daemon, what would be lost if it ended now; on the first page only.
-	Unsaved  []string        `json:"unsaved,omitempty"`
-	Profiles []ProfileStatus `json:"profiles"`       // sorted by name
-	Next     string          `json:"next,omitempty"` // the After of the next page; empty on the last
+	Unsaved []string `json:"unsaved,omitempty"`
+	// HandedOver says in the same way what would be lost too if no other daemon took this one's place.
+	HandedOver []string        `json:"handed_over,omitempty"`
+	Profiles   []ProfileStatus `json:"profiles"`       // sorted by name
+	Next       string          `json:"next,omitempty"` // the After of the next page; empty on the last
 }
 
 // Trouble is what is wrong, for people, and the next command.

@@ -108,7 +108,7 @@ func TestEveryStartErrorHasASentence(t *testing.T) {
 	}
 	f := describe(&autostart.Error{Reason: autostart.UnitInstalled})
 	if f.Code != report.ExitUnavailable ||
-		f.Hint != "systemctl --user start groatd.socket" {
+		f.Hint != "groat service start" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -46,10 +46,11 @@ func (a *app) restart(ctx context.Context, f *stopFlags) error {
 		if err := a.ofThisPlace(r, d); err != nil {
 			return err
 		}
-		if err := a.mayEnd(&d.status, f); err != nil {
+		hands := handsOver(r, d, f)
+		if err := a.mayEnd(&d.status, f, hands); err != nil {
 			return err
 		}
-		if !f.dry && handsOver(r, d, f) {
+		if !f.dry && hands {
 			return a.replace(ctx, r, d, autostart.Replacing)
 		}
 		if !f.dry {

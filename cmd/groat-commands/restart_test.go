@@ -139,6 +139,32 @@ func TestWhoIsAskedToHandOver(t *testing.T) {
 	}
 }
 
+// A sign-in without a refresh token ends with groatd: "stop" refuses, and "restart" where nothing is handed over.
+func TestASignInThatEndsWithGroatdKeepsItRunning(t *testing.T) {
+	const lost = "it keeps sign-ins without a refresh token in memory only: lab"
+	s := &protocol.StatusResult{PID: 7, HandedOver: []string{lost}}
+	for name, c := range map[string]struct {
+		force, hands, ends bool
+	}{
+		"it ends":      {false, false, false},
+		"hands over":   {false, true, true},
+		"with --force": {true, false, true},
+	} {
+		a := &app{path: "groat stop"}
+		err := a.mayEnd(s, &stopFlags{force: c.force}, c.hands)
+		if c.ends || err == nil {
+			if !c.ends || err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if e := report.Describe(err); e.Hint != "groat stop --force" || e.Code != report.ExitTemporary ||
+			e.Message != "groatd (pid 7) would lose what is nowhere else: "+lost {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 // Whether a groatd was replaced is found out by who answers, also where the one that was started has ended.
 func TestWhoAnswersAfterAReplacement(t *testing.T) {
 	for name, c := range map[string]struct {

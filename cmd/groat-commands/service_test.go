@@ -107,6 +107,9 @@ const (
 	restartsService = "systemctl --user restart groatd.service\n"
 )
 
+// handedOver stands for nothing unsaved, and something that another groatd would get.
+const handedOver = `],"handed_over":["it keeps y"`
+
 // The verbs do what they say to the units that groat has written or a package has, and say what they have done. "groat
 // stop" and its kin are the same there.
 func TestServiceVerbs(t *testing.T) {
@@ -132,9 +135,13 @@ func TestServiceVerbs(t *testing.T) {
 		"stop, dry":                {"stop --dry-run", "active", "", 0, "", "would run " + stopsService},
 		"stop, a loss": {"service stop", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service stop --force\n"},
-		"stop, a loss wanted": {"stop --force", "active", `"it keeps x"`, 0, stopsService, "has ended"},
-		"restart":             {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711);"},
-		"restart, stopped":    {"service restart", "inactive", `"it keeps x"`, 0, restartsService, "runs now"},
+		"stop, a sign-in ends": {"service stop", "active", handedOver, report.ExitTemporary, "",
+			"would lose what is nowhere else: it keeps y\ngroat: hint: groat service stop --force\n"},
+		"stop, another's sign-in ends": {"stop", "off", handedOver, report.ExitTemporary, "", "groat stop --force\n"},
+		"restart, a sign-in ends":      {"restart", "active", handedOver, report.ExitTemporary, "", "groat restart --force\n"},
+		"stop, a loss wanted":          {"stop --force", "active", `"it keeps x"`, 0, stopsService, "has ended"},
+		"restart":                      {"restart", "active", "", 0, restartsService, "groatd v1.2.0 runs now (pid 4711);"},
+		"restart, stopped":             {"service restart", "inactive", `"it keeps x"`, 0, restartsService, "runs now"},
 		"restart, a loss": {"restart", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"hint: groat restart --force\n"},
 		"status": {"service status", "active", "", 0, "",

@@ -185,7 +185,7 @@ func (a *app) serviceMayEnd(ctx context.Context, s *service, f *stopFlags) error
 	if d.status.PID != s.pid { // the service waits for another groatd
 		return nil
 	}
-	return a.mayEnd(&d.status, f)
+	return a.mayEnd(&d.status, f, false)
 }
 
 // restartService replaces the groatd of the service by the one that is installed.
@@ -204,10 +204,11 @@ func (a *app) restartService(ctx context.Context, s *service, f *stopFlags) erro
 		if err == nil && d != nil {
 			defer d.c.Close()
 			of := d.status.PID == s.pid // else the service waits for another groatd
-			if err := a.mayEnd(&d.status, f); of && err != nil {
+			carries := of && handsOver(s.route, d, f)
+			if err := a.mayEnd(&d.status, f, carries); of && err != nil {
 				return err
 			}
-			if carries := of && handsOver(s.route, d, f); carries && f.dry {
+			if carries && f.dry {
 				return a.write(textWouldCarry(s.pid))
 			} else if carries {
 				return a.replace(ctx, s.route, d, autostart.Carrying)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,7 +55,7 @@ func (a *app) stop(ctx context.Context, f *stopFlags) error {
 		return a.write(textNoneRuns())
 	}
 	defer d.c.Close()
-	if err := a.mayEnd(&d.status, f); err != nil {
+	if err := a.mayEnd(&d.status, f, false); err != nil {
 		return err
 	}
 	if f.dry {
@@ -66,10 +67,15 @@ func (a *app) stop(ctx context.Context, f *stopFlags) error {
 	return a.write(textStopped(d.status.PID))
 }
 
-// mayEnd returns an error if something would be lost with a groatd, and the person does not want that.
-func (a *app) mayEnd(s *protocol.StatusResult, f *stopFlags) error {
-	if len(s.Unsaved) > 0 && !f.force {
-		return errWouldLose(s, a.path)
+// mayEnd returns an error if something would be lost with a groatd, which may hand over to another one before, and the
+// person does not want that.
+func (a *app) mayEnd(s *protocol.StatusResult, f *stopFlags, handsOver bool) error {
+	lost := slices.Clip(s.Unsaved)
+	if !handsOver {
+		lost = append(lost, s.HandedOver...)
+	}
+	if len(lost) > 0 && !f.force {
+		return errWouldLose(s.PID, lost, a.path)
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ func (a *app) end(ctx context.Context, d *running, f *stopFlags) error {
 	if again.PID != pid {
 		return errNotSeen(again.PID)
 	}
-	if err := a.mayEnd(&again, f); err != nil { // a sign-in may have begun
+	if err := a.mayEnd(&again, f, false); err != nil { // a sign-in may have begun
 		return err
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -18,9 +18,10 @@ var (
 		short: "End groatd",
 		long: `End the groatd that runs. It finishes what it has sent to a provider, and the
 next command that needs it starts it again. What it keeps in memory only would
-be lost, a sign-in that is under way, and a profile that is in use though its
-file is wrong by now: then groat says so and does nothing, unless --force is
-given. Where GROAT_SOCKET names a groatd of another place, that one ends.
+be lost, a sign-in that has no refresh token or is under way, and a profile that
+is in use though its file is wrong by now: then groat says so and does nothing,
+unless --force is given. Where GROAT_SOCKET names a groatd of another place,
+that one ends. groat restart keeps a sign-in that has no refresh token.
 
 Where groatd is a service, this is "groat service stop".`,
 	}
@@ -60,10 +61,9 @@ const (
 )
 
 // errWouldLose takes the command that was typed, without its flags.
-func errWouldLose(s *protocol.StatusResult, command string) *report.Failure {
+func errWouldLose(pid int, lost []string, command string) *report.Failure {
 	return &report.Failure{Code: report.ExitTemporary, Hint: command + " --force",
-		Message: fmt.Sprintf("groatd (pid %d) would lose what is nowhere else: %s", s.PID,
-			strings.Join(s.Unsaved, "; "))}
+		Message: fmt.Sprintf("groatd (pid %d) would lose what is nowhere else: %s", pid, strings.Join(lost, "; "))}
 }
 
 func errNotReached(h frame.Holder) *report.Failure {

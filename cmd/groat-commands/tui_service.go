@@ -34,8 +34,8 @@ and again where it fails. The groatd that runs now hands its tokens over.`,
 		short: "End groatd; its socket stays",
 		long: `End groatd and leave its socket: the next program that asks starts it again,
 which only groat service uninstall changes. What groatd keeps in memory only
-would be lost, and a sign-in that is under way: then groat says so and does
-nothing, unless --force is given.`,
+would be lost, and a sign-in that has no refresh token or is under way: then
+groat says so and does nothing, unless --force is given.`,
 	}
 	helpServiceRestart = help{
 		short: "Replace the groatd of the service by the one that is installed",
@@ -103,7 +103,7 @@ func errSystemctl(args []string, said string) *report.Failure {
 	said = visible.Line(strings.TrimSpace(said), 300)
 	return &report.Failure{Code: report.ExitUnavailable,
 		Message: fmt.Sprintf("%s failed: %s", strings.Join(args, " "), said),
-		Hint:    "systemctl --user status", Cause: errors.New(said)}
+		Hint:    "systemctl --user status " + systemd.ServiceName, Cause: errors.New(said)}
 }
 
 func errForeignUnit(path string) *report.Failure {

@@ -27,7 +27,7 @@ func failStart(e *autostart.Error) *report.Failure {
 		f.Hint = "groatd"
 	case autostart.UnitInstalled:
 		f.Message = "groatd does not run; systemd starts it on this machine"
-		f.Hint = "systemctl --user start groatd.socket"
+		f.Hint = "groat service start" // which says why where it fails
 	case autostart.ForeignHome:
 		of, ok := errors.AsType[*ownpath.Error](e.Err)
 		if !ok {

@@ -109,15 +109,14 @@ func (s *slot) record(now clock.Instant) {
 	s.b.Recorder(s.name, all)
 }
 
-// endsWithToken reports whether the session has no refresh token, so that it ends with its access token. A key that has
-// an end is stored, and read again.
+// endsWithToken reports whether the session has no refresh token, so that it ends with its access token.
 func (s *slot) endsWithToken() bool {
 	for _, t := range s.tokens.Load().all {
 		if t.key != (key{}) {
 			continue
 		}
 		if c := t.cached.Load(); c != nil {
-			return c.token.Last && !c.token.Static && c.token.SessionLeft == 0
+			return c.token.EndsSession()
 		}
 		if t.block.Err == ErrEnded {
 			return true

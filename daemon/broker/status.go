@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,23 @@ type Status struct {
 
 // AwaitsKeystore reports whether it is the keystore that keeps the profile from its next token.
 func (s Status) AwaitsKeystore() bool { return ofKeystore(s.Err) }
+
+// EndWithTokens returns the profiles whose sign-in is nothing but an access token in memory, since the server gave no
+// refresh token, and whose token is still good. They are sorted.
+func (b *Broker) EndWithTokens() (names []string) {
+	now := b.now()
+	for name, s := range *b.slots.Load() {
+		t := s.tokens.Load().standard
+		if t == nil {
+			continue
+		}
+		if c := t.cached.Load(); c != nil && c.token.EndsSession() && c.token.Remaining(now) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Status returns a profile's state, and false where there is no such profile.
 func (b *Broker) Status(name string) (Status, bool) {

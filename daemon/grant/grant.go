@@ -87,6 +87,10 @@ type Token struct {
 // Remaining returns how long the token is still valid at an instant; not above zero once it has expired.
 func (t Token) Remaining(now clock.Instant) time.Duration { return t.Lifetime - now.Sub(t.Sent) }
 
+// EndsSession reports whether the token is all that there is of its sign-in, which gave no refresh token. A key that
+// has an end is stored, and read again.
+func (t Token) EndsSession() bool { return t.Last && !t.Static && t.SessionLeft == 0 }
+
 // Session is the result of a sign-in: a first token, and the refresh token to obtain the next ones with. The caller
 // owns both secrets.
 type Session struct {

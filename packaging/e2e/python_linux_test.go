@@ -58,6 +58,13 @@ func (u *pythonUser) unittest(names ...string) {
 				u.t.Fatal(err)
 			}
 		}
+		page, err := os.ReadFile("../../protocol/PROTOCOL.md")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(copied, "PROTOCOL.md"), page, 0o600)
+		}
+		if err != nil {
+			u.t.Fatal(err)
+		}
 	}
 	python := cmp.Or(os.Getenv("GROAT_PYTHON"), debianPython)
 	r := u.run("", python, append([]string{"-I", "-B", "-W", "error", filepath.Join(copied, "python", "tests")},
@@ -96,7 +103,7 @@ func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
 	u.vars = append(u.vars, "GROAT_NO_AUTOSTART=")
-	u.unittest("test_daemon")
+	u.unittest("test_login", "test_daemon")
 	u.daemon.wait() // another one serves by now, which the environment ends
 	u.daemon = nil
 }

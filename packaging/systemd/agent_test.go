@@ -166,9 +166,13 @@ func (a *agent) crashLoop(t *testing.T) {
 	a.systemctl(t, "daemon-reload")
 	for range 2 { // the second finds no socket
 		out, err := a.Command(t, a.groat, "get").CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "journalctl --user -u groatd") {
+		if err == nil || !strings.Contains(string(out), "hint: groat service start\n") {
 			t.Errorf("groat get: %v\n%s", err, out)
 		}
+	}
+	out, err := a.Command(t, a.groat, "service", "start").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "groatd.service failed") {
+		t.Errorf("groat service start: %v\n%s", err, out)
 	}
 	a.want(t, "ActiveState", "failed")
 	a.Run(t, "rm", parts.TesterHome+"/.config/systemd/user/"+dropIn)

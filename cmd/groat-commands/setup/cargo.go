@@ -47,6 +47,17 @@ func wantCargo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 				Value: `["` + cargoHelper + `"]`})
 		}
 	}
+	f.Verify = func(ctx context.Context, _, after []byte) error {
+		now, err := c.registries(ctx, after)
+		for _, s := range f.Settings {
+			section, _ := splitKey(s.Name)
+			said := now[strings.TrimPrefix(section, "registries.")].Provider
+			if err == nil && string(said) != s.Value {
+				return &Error{Reason: BadLine, Err: errOtherForm}
+			}
+		}
+		return err
+	}
 	if len(f.Settings) == 0 {
 		return nil, &Error{Reason: NoEntry, Tool: "cargo", Profile: p.Name, API: p.APIs[0]}
 	}
@@ -87,7 +98,10 @@ func (c cargoProgram) provides(ctx context.Context) (version string, ok bool) {
 	return version, major > 1 || major == 1 && minor >= cargoMinor
 }
 
-type cargoRegistry struct{ Index string }
+type cargoRegistry struct {
+	Index    string
+	Provider json.RawMessage `json:"credential-provider"`
+}
 
 // registries returns those of a configuration, as cargo reads it. The command is not stable yet, and
 // cargo is told not to mind: https://doc.rust-lang.org/cargo/reference/unstable.html#cargo-config.

@@ -14,6 +14,7 @@ type keys struct{}
 
 // Why a key cannot be set.
 var (
+	errOtherForm  = errors.New("the tool would not read what groat adds, since that is there in another form")
 	errNoSection  = errors.New("what it is to be added to has no section of its own")
 	errSeveral    = errors.New("a value goes over several lines")
 	errTwoHeaders = errors.New("a section is there twice")
@@ -28,7 +29,7 @@ func (keys) set(content []byte, wanted []Setting) ([]byte, []Setting, error) {
 		case err != nil:
 			return nil, nil, err
 		case !k.there:
-			_, key, _ := strings.Cut(s.Name, "/")
+			_, key := splitKey(s.Name)
 			line := withLineEnds(content, key+" = "+s.Value+"\n")
 			if k.from > 0 && after[k.from-1] != '\n' {
 				line = withLineEnds(content, "\n") + line
@@ -75,7 +76,7 @@ type foundKey struct {
 
 // findKey finds SECTION/KEY in a content. The error is an [*Error].
 func findKey(content []byte, name string) (k foundKey, err error) {
-	section, key, _ := strings.Cut(name, "/")
+	section, key := splitKey(name)
 	inside, seen, at, number := false, false, 0, 0
 	for line := range strings.Lines(string(content)) {
 		number++
@@ -98,6 +99,12 @@ func findKey(content []byte, name string) (k foundKey, err error) {
 		return k, &Error{Reason: BadLine, Err: errNoSection}
 	}
 	return k, nil
+}
+
+// splitKey splits SECTION/KEY. A section may have a slash in its name, and no key has.
+func splitKey(name string) (section, key string) {
+	i := strings.LastIndexByte(name, '/')
+	return name[:i], name[i+1:]
 }
 
 // sectionName returns the name in a header, without the quotation marks and blanks that TOML allows around its parts.

@@ -20,16 +20,16 @@ func TestRclone(t *testing.T) {
 	const ours = "bearer_token_command = /opt/groat/bin/groat get work --target "
 	remote := func(url string) string { return "type = webdav\nurl = " + url + "\nvendor = other\n" }
 	for name, tt := range map[string]struct{ before, after string }{
-		"several": {"# mine\n[data]\n" + remote("https://dav.example/a") + "\n[other]\n" + remote("https://many.example/x") +
-			"\n[team]\n" + remote("https://many.example/team"),
+		"several": {"# mine\n[data]\n" + remote("https://dav.example/a") + "\n[other]\n" +
+			remote("https://many.example/x") + "\n[team]\n" + remote("https://many.example/team"),
 			"# mine\n[data]\n" + ours + "https://dav.example/a\n" + remote("https://dav.example/a") + "\n[other]\n" +
 				remote("https://many.example/x") + "\n[team]\n" + ours + "https://many.example/team\n" +
 				remote("https://many.example/team")},
+		"a slash in the name": {"[data]\ntype=webdav\n[data/b]\n" + remote("https://dav.example"),
+			"[data]\ntype=webdav\n[data/b]\n" + ours + "https://dav.example\n" + remote("https://dav.example")},
 		"replaced": {"[data]\nbearer_token_command=cat x\n" + remote("https://dav.example"),
 			"[data]\nbearer_token_command=/opt/groat/bin/groat get work --target https://dav.example\n" +
 				remote("https://dav.example")},
-		"no end of line": {"[data]\ntype=webdav\nurl=https://dav.example",
-			"[data]\n" + ours + "https://dav.example\ntype=webdav\nurl=https://dav.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machine(t)
@@ -50,7 +50,8 @@ func TestRclone(t *testing.T) {
 			plan, err = m.Undo(setup.Find("rclone"), "work")
 			apply(t, plan, err)
 			b, err := os.ReadFile(path)
-			if text := string(b); err != nil || strings.Contains(text, "groat") || !strings.Contains(text, "nextcloud") ||
+			if text := string(b); err != nil || strings.Contains(text, "groat") ||
+				!strings.Contains(text, "nextcloud") ||
 				strings.Contains(text, "cat x") != (name == "replaced") {
 				t.Errorf("%v\n%s", err, b)
 			}
@@ -62,7 +63,9 @@ func TestRcloneIsRefused(t *testing.T) {
 	tier.Needs(t, "rclone")
 	for content, want := range map[string]setup.Reason{
 		"": setup.NoEntry, "[data]\ntype = drive\nurl = https://dav.example\n": setup.NoEntry,
-		"[data]\n[bad\n": setup.BadLine, "# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nx\n": setup.BadLine,
+		"[data]\ntype = webdav\nurl = https://dav.example\nbearer_token_command: cat x\n": setup.BadLine,
+		"[data]\n[bad\n": setup.BadLine,
+		"# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nx\n": setup.BadLine,
 	} {
 		m := machine(t)
 		path := filepath.Join(m.Home, "rclone.conf")
@@ -84,8 +87,11 @@ func cargoMachine(t *testing.T, version, registries string) *setup.Machine {
 	m := dockerMachine(t)
 	program := filepath.Join(t.TempDir(), "cargo")
 	write(t, program, "#!/bin/sh\ncase $* in --version) echo 'cargo "+version+" (abc 2026-01-01)';;\n"+
-		"*'config get'*) grep -q '^bad' \"$CARGO_HOME/config.toml\" && { echo 'TOML parse error at line 3, column 1' >&2; exit 101; }\n"+
-		"echo '"+registries+"';; esac\n", 0o755)
+		"*'config get'*) grep -q '^bad' \"$CARGO_HOME/config.toml\" && \n"+
+		"{ echo 'TOML parse error at line 3, column 1' >&2; exit 101; }\n"+
+		"p=$(sed -n 's/^.*credential-provider.*= *\\(\\[.*\\]\\).*/\"credential-provider\":\\1,/p' \\\n"+
+		"\"$CARGO_HOME/config.toml\" | tail -n 1)\n"+
+		"echo '"+registries+"' | sed \"s/\\\"index\\\"/$p&/\";; esac\n", 0o755)
 	found := m.Find
 	m.Find = func(name string) string {
 		if name == "cargo" {
@@ -107,7 +113,8 @@ func TestCargo(t *testing.T) {
 			"[registries.my-own]\n" + ours + "index = \"i\"\n[registries.x]\nindex = \"x\"\n"},
 		"another provider": {"config.toml", "[ registries . \"my-own\" ] # mine\nindex = \"i\"\n" +
 			"\"credential-provider\"='cargo:token' # old\n[http]\ncredential-provider = 1\n",
-			"[ registries . \"my-own\" ] # mine\nindex = \"i\"\n\"credential-provider\"=[\"cargo-credential-groat\"]\n" +
+			"[ registries . \"my-own\" ] # mine\nindex = \"i\"\n" +
+				"\"credential-provider\"=[\"cargo-credential-groat\"]\n" +
 				"[http]\ncredential-provider = 1\n"},
 		"the older name": {"config", "[registries.my-own]\r\nindex = \"i\"",
 			"[registries.my-own]\r\ncredential-provider = [\"cargo-credential-groat\"]\r\nindex = \"i\""},

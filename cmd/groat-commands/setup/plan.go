@@ -268,9 +268,12 @@ func (p *Plan) revert(e edit) error {
 	return nil
 }
 
+// leave notes settings that someone has changed since; another profile's are as they should be.
 func (p *Plan) leave(path string, left []Setting) {
 	for _, s := range left {
-		p.Left = append(p.Left, Left{path, s.Name})
+		if !slices.ContainsFunc(p.others(path), func(other edit) bool { return other.find(s.Name) != nil }) {
+			p.Left = append(p.Left, Left{path, s.Name})
+		}
 	}
 }
 

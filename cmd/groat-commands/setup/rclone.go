@@ -43,6 +43,15 @@ func wantRclone(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 				Value: rcloneWord(m.Groat) + " get " + p.Name + " --target " + rcloneWord(remote.URL)})
 		}
 	}
+	f.Verify = func(ctx context.Context, _, after []byte) error {
+		now, err := r.remotes(ctx, after)
+		for _, s := range f.Settings {
+			if name, _ := splitKey(s.Name); err == nil && now[name].Command != s.Value {
+				return &Error{Reason: BadLine, Err: errOtherForm}
+			}
+		}
+		return err
+	}
 	if len(f.Settings) == 0 {
 		return nil, &Error{Reason: NoEntry, Tool: "rclone", Profile: p.Name, API: p.APIs[0]}
 	}
@@ -72,7 +81,10 @@ func (r rcloneProgram) file(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-type rcloneRemote struct{ Type, URL string }
+type rcloneRemote struct {
+	Type, URL string
+	Command   string `json:"bearer_token_command"`
+}
 
 // remotes returns those of a configuration, as rclone reads it.
 func (r rcloneProgram) remotes(ctx context.Context, content []byte) (all map[string]rcloneRemote, err error) {

@@ -3,6 +3,8 @@ package setup_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,11 +16,23 @@ import (
 // What two profiles need in a file stays until it is taken back for both, in whatever order; then everything is as it
 // was.
 func TestTwoProfilesNeedTheSame(t *testing.T) {
-	tier.Needs(t, "go")
+	for _, program := range []string{"go", "kubectl", "rclone"} {
+		tier.Needs(t, program)
+	}
 	first := setup.Profile{Name: "first", APIs: []string{"https://both.example", "https://first.example"}}
 	second := setup.Profile{Name: "second", APIs: []string{"https://both.example"}}
 	other := map[string]string{"first": "second", "second": "first"}
 	const ours = "/opt/groat/bin/groat helper go"
+	const dav = "[data]\ntype = webdav\nurl = https://both.example\nvendor = other\n"
+	clusters := strings.Replace(kubeConfig, "https://k.example:6443", "https://both.example", 1)
+	uses := func(profile string) string {
+		return strings.Replace(clusters, "user: u # the", "user: groat-"+profile+" # the", 1) +
+			strings.NewReplacer("groat-work", "groat-"+profile, "- work", "- "+profile).Replace(kubeItem)
+	}
+	asks := func(profile string) string {
+		return strings.Replace(dav, "]\n", "]\nbearer_token_command = /opt/groat/bin/groat get "+profile+
+			" --target https://both.example\n", 1)
+	}
 	for name, tt := range map[string]struct {
 		tool, path, before string
 		alone              map[string]string // :: profile → what the file has where only that one is set up
@@ -35,21 +49,34 @@ func TestTwoProfilesNeedTheSame(t *testing.T) {
 			map[string]string{"first": "{\n\t\"credHelpers\": {\n\t\t\"both.example\": \"groat\",\n\t\t" +
 				"\"first.example\": \"groat\"\n\t}\n}\n",
 				"second": "{\n\t\"credHelpers\": {\n\t\t\"both.example\": \"groat\"\n\t}\n}\n"}},
+		"rclone": {"rclone", "rclone.conf", dav, map[string]string{"first": asks("first"), "second": asks("second")}},
+		"rclone, replaced": {"rclone", "rclone.conf", strings.Replace(dav, "]", "]\nbearer_token_command = a b", 1),
+			map[string]string{"first": asks("first"), "second": asks("second")}},
+		"kubectl": {"kubectl", "kubeconfig", clusters, map[string]string{"first": uses("first"),
+			"second": uses("second")}},
 	} {
-		for _, order := range [][]setup.Profile{{first, second}, {second, first}} {
+		orders, rounds := [][]setup.Profile{{first, second}, {second, first}}, 2 // then nothing is left to do
+		if tt.tool == "rclone" || tt.tool == "kubectl" {                         // they are run, and take their time
+			orders, rounds = orders[:1], 1
+		}
+		for _, order := range orders {
 			for _, undone := range []string{"first", "second"} {
 				t.Run(name+", "+order[0].Name+" set up first, "+undone+" undone first", func(t *testing.T) {
 					m := dockerMachine(t)
-					if tt.tool == "go" {
+					if tt.tool != "docker" {
 						m = machine(t)
 					}
 					path := filepath.Join(m.Home, tt.path)
 					t.Setenv("GOENV", path)
+					t.Setenv("RCLONE_CONFIG", path)
+					if tt.tool == "kubectl" {
+						m.Getenv = func(name string) string { return map[string]string{"KUBECONFIG": path}[name] }
+					}
 					if tt.before != "" {
 						write(t, path, tt.before, 0o600)
 					}
 					tool, before := setup.Find(tt.tool), tree(t, m)
-					for _, p := range append(order, order...) { // the second time nothing is left to do
+					for _, p := range slices.Repeat(order, rounds) {
 						plan, err := m.Setup(t.Context(), tool, p)
 						apply(t, plan, err)
 					}

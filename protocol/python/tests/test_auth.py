@@ -63,13 +63,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         seen = {"path": at.path, "credential": credential, "body": body.decode(), "mine": self.headers.get("X-Mine")}
         self.server.seen.append(seen)
         status, headers = 200, {}
+        if at.path == "/hang-up":
+            self.close_connection = True
+            return
         if at.path == "/refuse-first" and not self.server.refused:
             self.server.refused.add(credential)
         if at.path == "/refuse-all" or credential in self.server.refused:
             status = 401
         if at.path == "/redirect":
             status, headers = 307, {"Location": urllib.parse.unquote(at.query)}
-        answer = json.dumps(seen).encode()
+        answer = b"" if "quiet" in self.path else json.dumps(seen).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(answer))}.items():
             self.send_header(name, value)
@@ -160,6 +163,11 @@ class Library:
     def stream(self) -> Any:
         return (part for part in (b"str", b"eam"))
 
+    def hides(self: Any, *values: Any) -> None:
+        token = groat.token(self.profile)
+        for value in values:
+            self.assertNotIn(token, repr(value))
+
     def test_no_token_elsewhere(self: Any) -> None:
         with self.assertRaises(groat.UnknownProfile) as caught:
             self.fetch(ELSEWHERE.url, self.auth)
@@ -214,9 +222,23 @@ class Requests(Library, unittest.TestCase):
         self.assertEqual(self.fetch(API.url + "/refuse-first", self.auth, io.BytesIO(b"file"))[0], 200)
         self.assertEqual([s["body"] for s in API.seen], ["file", "file"])
 
-    def test_an_answer_can_be_pickled(self) -> None:
-        with requests.get(API.url + "/", auth=self.auth) as answer:
-            self.assertEqual(pickle.loads(pickle.dumps(answer)).status_code, 200)
+    def test_answers_and_errors_are_pickled_without_the_token(self) -> None:
+        self.use(next(PROFILES))
+        with requests.get(API.url + "/redirect?/refuse-all%3fquiet", auth=self.auth) as answer:
+            self.hides(pickle.dumps(answer), answer.__dict__, answer.request.headers)
+            self.assertEqual(pickle.loads(pickle.dumps(answer)).status_code, 401)
+            with self.assertRaises(requests.HTTPError) as caught:
+                answer.raise_for_status()
+            self.hides(pickle.dumps(caught.exception))
+        with requests.get(API.url + "/redirect?/quiet", auth=self.auth, allow_redirects=False) as answer:
+            assert answer.next is not None
+            self.hides(pickle.dumps(answer.next))
+        try:
+            requests.get(API.url + "/hang-up", auth=self.auth)
+        except requests.ConnectionError as e:
+            self.hides(pickle.dumps(e), e.request.headers)
+        else:
+            self.fail("there was no error")
 
 
     def test_what_netrc_has_for_elsewhere_is_not_the_token(self) -> None:
@@ -243,6 +265,23 @@ class HTTPX(Library, unittest.TestCase):
             groat.reject(groat.token(self.profile), self.profile)
             self.assertEqual(client.send(request).json()["credential"], self.bearer())
         self.assertNotIn("Authorization", first.request.headers)
+
+    def test_answers_and_errors_are_without_the_token(self) -> None:
+        self.use(next(PROFILES))
+        elsewhere = f"/redirect?/redirect%3f{ELSEWHERE.url}/quiet"
+        for auth, path in ((self.auth, "/redirect?/refuse-first%3fquiet"), (groat.auth("key"), elsewhere)):
+            with httpx.Client(auth=auth, follow_redirects=True) as client:
+                answer = client.get(API.url + path)
+                for one in (*answer.history, answer):
+                    self.assertFalse({"authorization", "x-key"} & set(one.request.headers))
+                following = client.get(f"{API.url}/redirect?{ELSEWHERE.url}", follow_redirects=False).next_request
+                assert following is not None
+                self.assertFalse({"authorization", "x-key"} & set(following.headers))
+                with self.assertRaises(httpx.TransportError) as caught:
+                    client.get(API.url + "/redirect?/hang-up%3fquiet")
+                request = caught.exception.request
+                self.hides(pickle.dumps(request), request.headers)
+                self.assertNotIn("dummy", repr([pickle.dumps(request), request.headers, request.headers.multi_items()]))
 
     def test_a_trace_of_the_callers_own_stays(self) -> None:
         events = []
@@ -291,8 +330,9 @@ class AIOHTTP(Library, unittest.TestCase):
                     self.assertEqual(answer.status, 401)
                 self.use(next(PROFILES))
             async with self.auth.client_session(raise_for_status=True) as session:
-                with self.assertRaises(aiohttp.ClientResponseError):
+                with self.assertRaises(aiohttp.ClientResponseError) as caught:
                     await session.get(API.url + "/refuse-all")
+                self.hides(caught.exception, vars(caught.exception))
 
         asyncio.run(run())
 
