@@ -320,7 +320,7 @@ class Starting(unittest.TestCase):
         unreachable, config = groat.Unreachable, groat.ConfigError
         cases: list[tuple[str, dict[str, str], str, type[groat.Error], str]] = [
             ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: https://"),
-            ("no groat", may, "", unreachable, "not on PATH here\nhint: "),
+            ("no groat", may, "", unreachable, "or /usr/local/bin\nhint: https://"),
             ("no home", {"HOME": "x"}, "", groat.Error, "hint: "),
             ("a relative socket", {"GROAT_SOCKET": "s"}, "", config, "hint: unset GROAT_SOCKET"),
             ("a long socket", {"GROAT_SOCKET": "/" + "s" * 103}, "", config, "hint: unset GROAT_SOCKET"),
@@ -342,6 +342,19 @@ class Starting(unittest.TestCase):
                     groat.token("work")
                 self.assertIn(text, str(caught.exception))
                 self.assertLessEqual(str(caught.exception).count("\n"), 1)
+
+
+    def test_groat_where_make_install_puts_it(self) -> None:
+        with standin.environment(PATH="relative:~/bin") as home:
+            path = home + "/.local/bin/groat"
+            os.makedirs(home + "/.local/bin", 0o755)
+            with open(path, "w", encoding="utf-8"):
+                pass
+            self.assertNotEqual(groat._find("groat"), path)  # it is no program
+            os.chmod(path, 0o755)
+            self.assertEqual(groat._find("groat"), path)
+            os.chmod(home + "/.local/bin", 0o777)
+            self.assertNotEqual(groat._find("groat"), path)  # anybody's
 
 
 class Asyncio(unittest.TestCase):
