@@ -116,7 +116,7 @@ func TestPythonAuth(t *testing.T) {
 	api := fmt.Sprintf("http://127.%d.%d.%d:8000", 1+os.Getpid()%250, n/250, 1+n%250) // as startServer does
 	u.vars = append(u.vars, "GROAT_TEST_API="+api)
 	u.signInFor("work", api)
-	for i := range 28 { // groatd replaces a token once a minute: each test that has one refused has its own profile
+	for i := range 30 { // groatd replaces a token once a minute: each test that has one refused has its own profile
 		u.signInFor(fmt.Sprint("p", i), api)
 	}
 	u.groat("dummy", "login", "key", "--provider", "climateengine-key", "--header", "X-Key", "--api", api,

@@ -1372,7 +1372,8 @@ class Auth:
 
     A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
     API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
-    is followed without the token. A request that brings a header of the same name is sent as it is.
+    is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
+    proxies are those of the environment: give none as proxies for http, which groat could not know of.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
@@ -1393,7 +1394,6 @@ class Auth:
     ) -> None:
         self.profile = profile
         self._rest = min_ttl, scope, audience
-        self._opener: Any = None  # urllib's
 
     def __repr__(self) -> str:
         return f"groat.auth({self.profile!r})"
@@ -1418,21 +1418,21 @@ class Auth:
         return _quiet(Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
     @_public
-    def _better(self, refused: str, target: str, again: bool) -> Token | None:
+    def _better(self, refused: str, at: _Address, again: bool) -> Token | None:
         """Tells groatd of a refused token; the token to send the request with again, if it can be, or None."""
         wait = _DEFAULT_WAIT if again else 0
         try:
-            params = _params(self.profile, *self._rest, target, wait, refused)
+            params = _params(self.profile, *self._rest, at.target(), wait, refused)
             better = _quiet(Token(_current().call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
 
     @_public
-    async def _async_better(self, refused: str, target: str, again: bool) -> Token | None:
+    async def _async_better(self, refused: str, at: _Address, again: bool) -> Token | None:
         wait = _DEFAULT_WAIT if again else 0
         try:
-            params = _params(self.profile, *self._rest, target, wait, refused)
+            params = _params(self.profile, *self._rest, at.target(), wait, refused)
             better = _quiet(Token(await _current().async_call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
@@ -1460,8 +1460,7 @@ class Auth:
             answers.append((yield request))
             refused = _httpx_refused(answers[0], t)
             if refused is not None:
-                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-                better = self._better(t.access_token, target, again)
+                better = self._better(t.access_token, _httpx_address(refused.url), _httpx_can_repeat(refused))
                 if better is not None:
                     refused.headers.update(better.header)
                     answers.append((yield refused))
@@ -1478,8 +1477,8 @@ class Auth:
             answers.append((yield request))
             refused = _httpx_refused(answers[0], t)
             if refused is not None:
-                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-                better = await self._async_better(t.access_token, target, again)
+                at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
+                better = await self._async_better(t.access_token, at, again)
                 if better is not None:
                     refused.headers.update(better.header)
                     answers.append((yield refused))
@@ -1495,50 +1494,13 @@ class Auth:
     # urllib finds a handler's methods by their names.
 
     def add_parent(self, opener: Any) -> None:
-        self._opener = opener
+        opener.add_handler(_Urllib(self, opener))  # an Auth may be in several
 
-    def close(self) -> None:
-        """Is for urllib: there is nothing to close."""
+    def groat_open(self, request: Any) -> None:
+        """Is for urllib, which takes no handler that opens nothing."""
 
     def __lt__(self, other: Any) -> bool:
         return self.handler_order < int(getattr(other, "handler_order", 500))
-
-    def http_request(self, request: Any) -> Any:
-        sent, address = getattr(request, "redirect_dict", None), _urllib_address(request)
-        profile = None
-        if isinstance(sent, _Sent):
-            if sent.again and request.has_header(sent.name):
-                return request
-            if sent.request is not request:  # it follows a redirect
-                if not address.is_within(sent.api):
-                    return request
-                profile = sent.profile
-        t = self._token(address.target(), profile)
-        ((name, value),) = t.header.items()
-        if name.capitalize() not in request.headers:
-            if not isinstance(sent, _Sent) or sent.request is request:
-                request.redirect_dict = _Sent(request, t)
-            request.add_unredirected_header(name, value)
-        return request
-
-    https_request = http_request
-
-    def http_error_401(self, request: Any, answer: Any, code: int, message: str, headers: Any) -> Any:
-        sent = getattr(request, "redirect_dict", None)
-        if not isinstance(sent, _Sent) or sent.again or sent.static or not request.has_header(sent.name):
-            return None  # an HTTPError, as without this handler
-        refused = request.get_header(sent.name)[sent.skip :]
-        better = self._better(refused, _urllib_address(request).target(), sent.rewind(request.data))
-        if better is None:
-            return None
-        answer.close()
-        ((name, value),) = better.header.items()
-        request.add_unredirected_header(name, value)
-        sent.again = True
-        try:
-            return self._opener.open(request, timeout=request.timeout)
-        finally:
-            sent.again = False
 
 
 def auth(
@@ -1579,7 +1541,7 @@ class _Address:
         known = letters.isalnum() and letters.isascii()
         if not (known and (self.scheme == "https" or self.scheme == "http" and self._is_loopback())):
             raise Denied(
-                f"a token goes over https only, or over http to this machine, and not to {self.origin}", "groat list"
+                f"a token goes over https only, or over http to this machine, and not to {self}", "groat list"
             )
         if self.scheme == "http" and environment and self._is_proxied():
             raise Denied(
@@ -1587,6 +1549,9 @@ class _Address:
                 f'export no_proxy="$no_proxy,{self.host}"',
             )
         return self.origin + self.path
+
+    def __str__(self) -> str:
+        return self.origin if self.host else "an address that programs read differently"
 
     def _is_proxied(self) -> bool:
         from urllib.request import getproxies, proxy_bypass
@@ -1621,20 +1586,29 @@ def _address_of(url: str) -> _Address:
 
     try:
         parts = urlsplit(url if "\\" not in url else "")  # programs differ on what a backslash is
-        return _Address(parts.scheme, parts.hostname or "", parts.port, parts.path)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return _Address("", "", None, "")
+    shown = f"[{host}]" if ":" in host else host
+    if parts.netloc.rpartition("@")[2].lower() not in (shown, f"{shown}:", f"{shown}:{port}"):
+        return _Address("", "", None, "")  # there is more in it, which other programs may take for the host
+    return _Address(parts.scheme, host, port, parts.path)
+
+
+def _seen(address: _Address) -> Denied:
+    return Denied(f"a proxy or another server would see the token for {address.origin}, as the program sends it")
 
 
 class _RequestsHook:
     """Sees each answer to a request of requests that carries a token. It is pickled with the answer, and holds none."""
 
     def __init__(self, auth: Auth, t: Token) -> None:
-        ((self.name, value),) = t.header.items()
-        self.auth, self.skip, self.static, self.api = auth, len(value) - len(t.access_token), t.static, t.api
+        ((self.name, self.value),) = t.header.items()
+        self.auth, self.token, self.static, self.api = auth, t.access_token, t.static, t.api
 
     def __call__(self, answer: Any, **options: Any) -> Any:
-        if self.name in answer.request.headers:  # a redirect may have left it behind
+        # A redirect may have left the token behind, and requests have put what .netrc has there in its place.
+        if self.value and answer.request.headers.get(self.name) == self.value:
             if answer.status_code == 401 and not self.static:
                 answer = self.again(answer, options)
             if answer.is_redirect and not self.stays(answer):
@@ -1644,12 +1618,12 @@ class _RequestsHook:
     def again(self, answer: Any, options: dict[str, Any]) -> Any:
         request, send = answer.request, getattr(getattr(answer, "connection", None), "send", None)
         again = send is not None and self.rewind(request)
-        refused = request.headers[self.name][self.skip :]
-        better = self.auth._better(refused, _address_of(request.url).target(), again)
+        better = self.auth._better(self.token, _address_of(request.url), again)
         if better is None or send is None:
             return answer
         answer.close()  # unread: its server may never finish it
-        request.headers.update(better.header)
+        ((self.name, self.value),), self.token = better.header.items(), better.access_token
+        request.headers[self.name] = self.value
         second = send(request, **options)
         second.history.append(answer)
         return second
@@ -1659,7 +1633,7 @@ class _RequestsHook:
         """Has the body stand where it began, if it can."""
         if request.body is None or isinstance(request.body, (str, bytes)):
             return True
-        return _rewind(request.body, request._body_position)
+        return _rewind(request.body, getattr(request, "_body_position", None))
 
     def stays(self, answer: Any) -> bool:
         """Whether a redirect leads to the API that the token is for."""
@@ -1775,7 +1749,10 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
     send = session._request  # what all methods of a session lead to
 
     async def request(method: str, url: Any, **rest: Any) -> Any:
-        target = _aiohttp_address(session._build_url(url)).target(bool(options.get("trust_env")))
+        at = _aiohttp_address(session._build_url(url))
+        target = at.target(bool(options.get("trust_env")))
+        if at.scheme == "http" and (rest.get("proxy") or options.get("proxy")):
+            raise _seen(at)
         t = await auth._async_token(target)
         ((name, value),) = t.header.items()
         headers = session._prepare_headers(rest.get("headers"))
@@ -1788,7 +1765,7 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
             answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
             if answer.status == 401 and not t.static and answer.request_info.headers.get(name) == value:
                 again = rest.get("data") is None or isinstance(rest["data"], (str, bytes))
-                better = await auth._async_better(t.access_token, target, again)
+                better = await auth._async_better(t.access_token, at, again)
                 if better is not None:
                     answer.close()
                     carried.set(better)
@@ -1817,20 +1794,114 @@ class _Sent(dict):  # type: ignore[type-arg]
 
     def __init__(self, request: Any, t: Token) -> None:
         super().__init__()
-        ((name, value),) = t.header.items()
-        self.name, self.skip, self.static = name.capitalize(), len(value) - len(t.access_token), t.static
-        self.request, self.api, self.profile, self.again = request, t.api, t.profile, False
+        self.request, self.api, self.profile, self.static, self.again = request, t.api, t.profile, t.static, False
         try:
             self.position = request.data.tell()
         except (AttributeError, OSError):
             self.position = None
 
+    def put(self, request: Any, t: Token) -> None:
+        ((name, self.value),) = t.header.items()
+        self.name, self.token = name.capitalize(), t.access_token
+        request.add_unredirected_header(name, self.value)
+
+    def is_on(self, request: Any) -> bool:
+        """Whether a request carries the token that was put on last."""
+        return bool(request.get_header(self.name) == self.value)
+
     def rewind(self, body: Any) -> bool:
         return body is None or isinstance(body, bytes) or _rewind(body, self.position)
 
 
-def _urllib_address(request: Any) -> _Address:
-    return _address_of(f"{request.type}://{request.host}{request.selector}")
+class _Urllib:
+    """Signs the requests of one opener of urllib, which finds a handler's methods by their names."""
+
+    handler_order = Auth.handler_order
+    __lt__ = Auth.__lt__
+
+    def __init__(self, auth: Auth, opener: Any) -> None:
+        self.auth, self.opener = auth, opener
+
+    def add_parent(self, opener: Any) -> None:
+        """Is for urllib: the opener is known."""
+
+    def http_request(self, request: Any) -> Any:
+        sent = getattr(request, "redirect_dict", None)
+        _urllib_afresh(request)
+        if isinstance(sent, _Sent) and sent.again and sent.is_on(request):
+            return request
+        profile, first = None, isinstance(sent, _Sent) and sent.request is request  # which is opened again
+        if not first and (request.unverifiable or isinstance(sent, _Sent)):  # it follows a redirect
+            if not isinstance(sent, _Sent) or not _address_of(request.full_url).is_within(sent.api):
+                return request
+            profile = sent.profile
+        t = self.auth._token(_urllib_target(request, request.type), profile)
+        (name,) = t.header
+        if request.has_header(name.capitalize()) and not (isinstance(sent, _Sent) and sent.is_on(request)):
+            return request
+        if not isinstance(sent, _Sent):
+            sent = request.redirect_dict = _Sent(request, t)
+        sent.put(request, t)
+        return request
+
+    https_request = http_request
+
+    # A proxy is chosen after that, by a handler that comes before this one. What follows opens nothing.
+
+    def http_open(self, request: Any) -> None:
+        self.check(request, "http")
+
+    def https_open(self, request: Any) -> None:
+        self.check(request, "https")
+
+    @staticmethod
+    def check(request: Any, scheme: str) -> None:
+        sent = getattr(request, "redirect_dict", None)
+        if isinstance(sent, _Sent) and sent.is_on(request):
+            _urllib_target(request, scheme)
+
+    def http_error_401(self, request: Any, answer: Any, code: int, message: str, headers: Any) -> Any:
+        sent = getattr(request, "redirect_dict", None)
+        if not isinstance(sent, _Sent) or sent.again or sent.static or not sent.is_on(request):
+            return None  # an HTTPError, as without this handler
+        better = self.auth._better(sent.token, _address_of(request.full_url), sent.rewind(request.data))
+        if better is None:
+            return None
+        answer.close()
+        sent.put(request, better)
+        sent.again = True
+        try:
+            return self.opener.open(request, timeout=request.timeout)
+        finally:
+            sent.again = False
+
+
+_URLLIB_PLACE = ("full_url", "type", "host", "selector", "_tunnel_host")
+
+
+def _urllib_afresh(request: Any) -> None:
+    """Has a request that is opened again go where it went: a proxy that is chosen changes it, and each time again."""
+    now = {name: getattr(request, name, None) for name in _URLLIB_PLACE}
+    place = getattr(request, "_groat_place", None)
+    if place is None or place["full_url"] != now["full_url"]:
+        request._groat_place = now
+    elif place["type"] == now["type"]:  # else urllib has begun anew for a proxy of another kind
+        vars(request).update({name: place[name] for name in _URLLIB_PLACE[1:]})
+
+
+def _urllib_target(request: Any, scheme: str) -> str:
+    """The address to ask groatd for. It is Denied where urllib would connect to another place, as to a proxy by http.
+
+    full_url says where. The attribute host says what is connected to; it is unquoted, and a proxy's if there is one.
+    """
+    from urllib.parse import urlsplit
+
+    address = _address_of(request.full_url)
+    target = address.target()
+    connected = getattr(request, "_tunnel_host", None) or request.host
+    if scheme != address.scheme or connected != urlsplit(request.full_url).netloc or "@" in connected:
+        raise _seen(address)
+    return target
 
 
 # 6. Sessions and credentials for other packages.
@@ -2056,10 +2127,10 @@ class _GoogleCredentials(_Made):
         return self.token is not None and not self.expired
 
     def before_request(self, request: object, method: str, url: str, headers: dict[str, str]) -> None:
-        target = _address_of(url).target()
-        t = self._groat._token(target)
+        at = _address_of(url)
+        t = self._groat._token(at.target())
         self._hold(t)
-        self._sent.last = t.access_token, target
+        self._sent.last = t.access_token, at
         self._apply_token(headers, t.access_token)
 
     def refresh(self, request: object) -> None:
@@ -2071,8 +2142,8 @@ class _GoogleCredentials(_Made):
         if last is None:
             self._hold(get(**self._options))
             return
-        refused, target = last
-        better = self._groat._better(refused, target, True)
+        refused, at = last
+        better = self._groat._better(refused, at, True)
         if better is not None:
             self._hold(better)
 
@@ -2106,8 +2177,9 @@ def google_credentials(
 ) -> Any:
     """Returns google.auth credentials, for ee.Initialize(credentials=…, project=…) and Google's own libraries.
 
-    They ask groatd before each request. quota_project is the Google Cloud project that is charged; without it
-    $GOOGLE_CLOUD_QUOTA_PROJECT's. Pickled they are the profile's name.
+    They ask groatd before each request, and only for an API that the profile lists. Google's libraries follow redirects
+    by themselves: to the same host with the token, also out of an API that is a path. Pickled they are the profile's
+    name. quota_project is the Google Cloud project that is charged; without it $GOOGLE_CLOUD_QUOTA_PROJECT's.
     """
     if quota_project is None:
         quota_project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or None
