@@ -1201,6 +1201,17 @@ def _access_token(result: Mapping[str, Any]) -> str:
     return _text(result, "access_token")
 
 
+def _seconds(name: str, value: Any) -> Any:
+    """A parameter that is a number of seconds."""
+    try:
+        int(value)
+    except (TypeError, ValueError, OverflowError):
+        value = None
+    if value is None or isinstance(value, str):
+        raise UsageError(f"{name} is a number of seconds, such as 600")
+    return value
+
+
 def _params(
     profile: str | None,
     min_ttl: int | None,
@@ -1219,13 +1230,13 @@ def _params(
     if target is not None:
         params["target"] = target
     if min_ttl is not None:
-        params["min_ttl"] = int(min_ttl)
+        params["min_ttl"] = int(_seconds("min_ttl", min_ttl))
     if scope is not None:
         params["scope"] = scope
     if audience is not None:
         params["audience"] = audience
     if timeout != _DEFAULT_WAIT:
-        params["wait"] = -int(-timeout // 1)  # rounded up
+        params["wait"] = -int(-_seconds("timeout", timeout) // 1)  # rounded up
     if refused is not None:
         params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
     return params
@@ -2537,7 +2548,8 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
     client_id, issuer, grant, scope, api (or resources), and so on. A profile that exists needs none. What to open, and
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
-    asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
+    asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails; so it
+    does, in a notebook that a program runs, where somebody would have to open an address.
 
     paste     asks for the address that the browser ended at, where that is on another machine
     keystore  where credentials are kept on this machine, where nothing is chosen yet: "keychain", "passphrase" (an
@@ -2545,7 +2557,9 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
 
     A call that is interrupted gives the sign-in up.
     """
-    return _SigningIn(profile, parameters, paste, keystore).finish()
+    begun = _SigningIn(profile, parameters, paste, keystore)
+    begun.alone = _notebook() is not None and not _somebody()
+    return begun.finish()
 
 
 @_public
@@ -2585,12 +2599,17 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
 
 @_public
 def unlock() -> None:
-    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
+    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks.
+
+    Where it is open nobody is asked. The state of the keystore is shown as login shows what it came to.
+    """
     state = request("keystore")
-    params: dict[str, Any] = {}
-    if state.get("use") == "sealed" and state.get("key") == "passphrase":
-        params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
-    request("unlock", params, timeout=_STEP_TIME)
+    if state.get("state") != "ok" or state.get("use") == "keychain":
+        params: dict[str, Any] = {}
+        if state.get("use") == "sealed" and state.get("key") == "passphrase":
+            params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
+        state = request("unlock", params, timeout=_STEP_TIME)
+    _Page().end(_keystore_text(state))
 
 
 _KEYSTORES = {
@@ -2663,6 +2682,7 @@ class _SigningIn:
         self.pid, self.paste, self.page = os.getpid(), paste, _Page()
         self.patience, self.received = _STEP_TIME, b""
         self.pasting: dict[str, Any] | None = None  # the prompt that wants the browser's address
+        self.alone = False  # whether nobody sees the page before the end
         self.again = False  # whether what was pasted may have been something else
         self.result: SignIn | None = None
         self.connection = _current()._connect()
@@ -2790,6 +2810,8 @@ class _SigningIn:
             self.patience = _STEP_TIME
             self._answer(prompt, "yes" if self._ask(text) else "no")
         elif kind in ("device", "browser"):
+            if self.alone:
+                raise LoginRequired(f"{text.rstrip(':')}: nobody can do that while a program runs this", self.command)
             self.patience = _PERSON_TIME
             self.page.ask(prompt)
             if kind == "browser" and self.paste:

@@ -63,6 +63,12 @@ class SigningIn(unittest.TestCase):
         self.assertRegex(error, r'^groat\.LoginRequired: Client secret of "a b", for 127.*: nobody can type it here$')
         self.assertEqual(hint, f"hint: groat login x --token-url {API}/token --client-id 'a b'")
 
+    def test_a_keystore_that_is_open(self) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            groat.unlock()
+        self.assertEqual(said.getvalue(), "keystore: sealed (key: file), ok\n")
+
     def test_a_secret_in_a_call_is_refused(self) -> None:
         for name in ("password", "client_secret", "api_key", "token", "secret"):
             with self.assertRaises(groat.UsageError) as caught:
