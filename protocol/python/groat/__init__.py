@@ -20,10 +20,14 @@ PROTOCOL.md of groat says what is sent.
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 9):
+    raise ImportError("groat needs Python 3.9 or a later one")
+
 import json
 import os
 import socket
-import sys
 import time
 from _thread import allocate_lock  # threading's, without its import, which takes a fifth of all
 from _weakref import ref  # weakref's, likewise
@@ -69,6 +73,7 @@ __all__ = [
     "login",
     "login_finish",
     "login_start",
+    "logout",
     "planet_auth",
     "profiles",
     "ready",
@@ -106,6 +111,9 @@ class Error(Exception):
         self.retry_after: int | None = None
         self.code: int | None = None
         self.data: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, {self.hint!r})"
 
     def __str__(self) -> str:
         return self.message + ("\nhint: " + self.hint if self.hint else "")
@@ -212,7 +220,42 @@ def _refusal(error: dict[str, Any]) -> Error:
     if isinstance(hint, str):
         made.hint = _line(hint)
     made.code, made.data, made.retry_after = code, data, _whole(data.get("retry_after"))
+    if isinstance(data.get("network"), dict):
+        _other_network(made, data["network"])
     return made
+
+
+def _other_network(made: Error, network: dict[str, Any]) -> None:
+    """Says, beside a connection's error, where groatd's way to servers is not this process's."""
+    import shlex
+
+    def theirs(setting: str) -> str:
+        value = network.get(setting)
+        return str(value.get("value") or "") if isinstance(value, dict) else ""
+
+    def ours(*names: str) -> tuple[str, str]:
+        return next(((name, os.environ[name]) for name in names if os.environ.get(name)), ("", ""))
+
+    setting, hint = "", ""
+    if made.hint.startswith("groat network set ca_file "):  # a certificate that nothing vouches for
+        variable, path = ours("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        if os.path.isfile(path) and os.path.abspath(path) != theirs("ca_file"):
+            setting, hint = "ca_file", "groat network set ca_file " + shlex.quote(os.path.abspath(path))
+    else:
+        variable, url = ours("https_proxy", "HTTPS_PROXY")
+        scheme, found, rest = url.rpartition("://")
+        user, at, host = rest.rstrip("/").rpartition("@")
+        shown = (scheme.lower() if found else "http") + "://" + host
+        if url and shown != theirs("proxy"):
+            # A proxy that takes a password is not for a file: groatd has it from the environment of its start.
+            setting, hint = "proxy", made.hint if at else "groat network set proxy " + shlex.quote(shown)
+    if not setting:
+        return
+    since = min(_whole(network.get("started_at")) or 0, 1 << 32)
+    began = time.strftime(" since %Y-%m-%d %H:%M", time.localtime(since)) if since else ""
+    used = f"uses {theirs(setting)} instead" if theirs(setting) else "does not use it"
+    made.message += _line(f" ({variable} is set here; groatd runs{began} with an environment of its own and {used})")
+    made.hint = _line(hint)
 
 
 def _whole(value: object) -> int | None:
@@ -2558,7 +2601,10 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
 
     A call that is interrupted gives the sign-in up.
     """
-    begun = _SigningIn(profile, parameters, paste, keystore)
+    return _login(_SigningIn(profile, parameters, paste, keystore))
+
+
+def _login(begun: _SigningIn) -> SignIn:
     begun.alone = _notebook() is not None and not _somebody()
     return begun.finish()
 
@@ -2611,6 +2657,22 @@ def unlock() -> None:
             params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
         state = request("unlock", params, timeout=_STEP_TIME)
     _Page().end(_keystore_text(state))
+
+
+@_public
+def logout(profile: str, *, yes: bool = False, keep_remote: bool = False) -> dict[str, Any]:
+    """Ends a profile's session at the provider, and forgets the profile here; the result is PROTOCOL.md's, "logout".
+
+    yes          also where the provider keeps a client, which cannot be deleted there: without it that is refused
+    keep_remote  leaves the session at the provider as it is
+    """
+    import shlex
+
+    done = request("logout", {"profile": profile, "yes": yes, "keep_remote": keep_remote}, timeout=_STEP_TIME)
+    if not done.get("forgotten"):
+        said = f"client {done.get('client_id')} stays at {done.get('issuer')}: yes=True forgets the profile all the same"
+        raise UsageError(said, f"groat logout {shlex.quote(profile)} --yes")
+    return done
 
 
 _KEYSTORES = {
@@ -2683,6 +2745,7 @@ class _SigningIn:
         self.pid, self.paste, self.page = os.getpid(), paste, _Page()
         self.patience, self.received = _STEP_TIME, b""
         self.pasting: dict[str, Any] | None = None  # the prompt that wants the browser's address
+        self.flags = False  # whether the parameters were typed as the flags of groat login
         self.alone = False  # whether nobody sees the page before the end
         self.again = False  # whether what was pasted may have been something else
         self.result: SignIn | None = None
@@ -2790,6 +2853,8 @@ class _SigningIn:
         error, result = message.get("error"), message.get("result")
         if isinstance(error, dict):
             refusal = _refusal(error)
+            if not self.flags:
+                refusal.message = _without_flags(refusal.message)
             if refusal.hint.startswith("groat keystore use sealed "):  # nothing is chosen yet
                 refusal.hint = self.command + " --keystore passphrase"
             raise refusal
@@ -2856,6 +2921,19 @@ def _flag(name: str, value: Any) -> str:
     if name == "set":
         value = [f"{key}={word}" for key, word in value.items()]
     return "".join(f"{flag} {shlex.quote(str(word))}" for word in (value if isinstance(value, list) else [value]))
+
+
+def _without_flags(text: str) -> str:
+    """A sentence of groatd's about flags of groat login, with what login calls them in their place."""
+    import re
+
+    def name(found: re.Match[str]) -> str:
+        flag = found[1].replace("-", "_")
+        if flag not in _LOGIN and flag not in _FLAGS.values():
+            return found[0]
+        return flag + (f'="{found[2]}"' if found[2] else "")
+
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)(?: ([a-z]+(?:_[a-z]+)+))?", name, text)
 
 
 def _notebook() -> Any:
@@ -3094,8 +3172,9 @@ def _as_typed(hint: str) -> str:
         if len(words) > 1 and words[0] == "groat" and "$" not in hint:
             _magic_call(words[1:])
             return "%" + hint
-        if len(words) == 2 and words[0] == "export" and "$" not in hint:
-            return "%env " + words[1]
+        if len(words) == 2 and words[0] == "export":
+            word = words[1].replace("$no_proxy", os.environ.get("no_proxy", ""))
+            return hint if "$" in word else "%env " + word
     except ValueError:  # also UsageError
         pass
     return hint
@@ -3127,7 +3206,7 @@ def _magic_call(words: list[str]) -> Callable[[], Any]:
             return lambda: print(_groat(*words).rstrip("\n"))
         if not rest[0].startswith("-"):
             parameters = _parameters(rest[1:])
-            return lambda: login(rest[0], **parameters)
+            return lambda: _login_by_flags(rest[0], parameters)
         raise UsageError("the first word after %groat login is the name of the profile", "groat login --help")
     if command == "unlock" and not rest:
         return unlock
@@ -3139,6 +3218,13 @@ def _magic_call(words: list[str]) -> Callable[[], Any]:
         return lambda: _Status(status(profile))
     known = "status, list, whoami, login, logout, unlock, network and profile"
     raise UsageError(f"%groat knows {known}, and no flags but those of login and the last two", "groat status")
+
+
+def _login_by_flags(profile: str, parameters: dict[str, Any]) -> SignIn:
+    keystore = parameters.pop("keystore", None)
+    begun = _SigningIn(profile, parameters, False, keystore)
+    begun.flags = True
+    return _login(begun)
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -3173,3 +3259,22 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
+
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Of the package's version, which an installed one has; a copied file has "0"."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import metadata
+
+        try:
+            installed = metadata.distribution("groat")
+            if os.path.samefile(str(installed.locate_file("groat/__init__.py")), __file__):
+                return installed.version
+        except (metadata.PackageNotFoundError, OSError):
+            pass
+        return "0"

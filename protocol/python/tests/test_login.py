@@ -63,6 +63,23 @@ class SigningIn(unittest.TestCase):
         self.assertRegex(error, r'^groat\.LoginRequired: Client secret of "a b", for 127.*: nobody can type it here$')
         self.assertEqual(hint, f"hint: groat login x --token-url {API}/token --client-id 'a b'")
 
+    def test_a_profile_that_is_forgotten(self) -> None:
+        with self.assertRaises(groat.UnknownProfile):
+            groat.logout("nowhere")
+
+    def test_flags_in_a_sentence_are_parameters(self) -> None:
+        for said, is_now in (
+            ("name the client with --client-id", "name the client with client_id"),
+            ("--api is another; --secret-stdin is not", "api is another; --secret-stdin is not"),
+            ("one that exists signs in by --grant client_credentials", 'one that exists signs in by '
+             'grant="client_credentials"'),
+        ):  # fmt: skip
+            self.assertEqual(groat._without_flags(said), is_now)
+        with self.assertRaisesRegex(groat.UsageError, "with client_id\n"), contextlib.redirect_stderr(io.StringIO()):
+            groat.login("ee", provider="google")
+        with self.assertRaisesRegex(groat.UsageError, "with --client-id\n"):
+            groat._magic("login ee --provider google")
+
     def test_a_keystore_that_is_open(self) -> None:
         said = io.StringIO()
         with contextlib.redirect_stderr(said):
@@ -141,7 +158,7 @@ class Magic(unittest.TestCase):
             "groat unlock": "%groat unlock", "groat whoami work": "%groat whoami work",
             "groat login a --keystore passphrase": "%groat login a --keystore passphrase",
             "groat network": "%groat network", "groat logout work --yes": "%groat logout work --yes",
-            "export no_proxy='a b'": "%env no_proxy=a b",
+            "export no_proxy='a b'": "%env no_proxy=a b", 'export no_proxy="$no_proxy,a"': "%env no_proxy=b,a",
         }
         for hint in (
             "groat get work --min-ttl 838s", "groat keystore use sealed --passphrase", "groat login a && groat status",
@@ -150,7 +167,8 @@ class Magic(unittest.TestCase):
             cells[hint] = hint
         for hint, cell in cells.items():
             self.assertEqual(groat._as_typed(hint), hint)
-            with mock.patch.multiple(groat, _loaded=True, _somebody=lambda: True):
+            no_proxy = mock.patch.dict(os.environ, no_proxy="b")
+            with no_proxy, mock.patch.multiple(groat, _loaded=True, _somebody=lambda: True):
                 self.assertEqual(groat._as_typed(hint), cell)
 
 

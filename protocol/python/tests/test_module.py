@@ -1,5 +1,6 @@
 """The module without a groatd: against a stand-in, or against nothing."""
 
+import ast
 import asyncio
 import contextlib
 import copy
@@ -7,6 +8,7 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 import unittest
@@ -311,6 +313,48 @@ class Connections(unittest.TestCase):
                 finally:
                     server.close()
                     os.unlink(server.path)
+
+
+class Explained(unittest.TestCase):
+    def test_another_way_to_servers(self) -> None:
+        network = {"started_at": 1785600000, "proxy": {"value": "http://b:1", "from": "x"}}
+        here, proxy = "is set here; groatd runs since 2026-0", "groat network set proxy http://a:1"
+        vouched = {"hint": "groat network set ca_file FILE"}
+        for more, variables, said, hint in (
+            ({}, {"https_proxy": "HTTP://a:1/"}, here, proxy),
+            ({}, {"HTTPS_PROXY": "a:1"}, "environment of its own and uses http://b:1 instead)", proxy),
+            ({}, {"https_proxy": "http://me:s3cret@a:1"}, here, "groat network"),
+            ({}, {"https_proxy": "http://me@b:1"}, "", "groat network"),
+            ({}, {}, "", "groat network"),
+            (vouched, {"https_proxy": "a:1"}, "", vouched["hint"]),
+            (vouched, {"SSL_CERT_FILE": "/nowhere"}, "", vouched["hint"]),
+            (vouched, {"REQUESTS_CA_BUNDLE": __file__}, "of its own and does not use it)", "groat network set ca_file "),
+        ):
+
+            def refuse(server: Groatd, request: dict[str, Any]) -> bytes:
+                data = {"kind": "temporary", "hint": "groat network", "network": network, **more}
+                return error(request, -32002, "no way", **data)
+
+            with self.subTest(variables), standin.groatd(refuse), mock.patch.dict(os.environ, variables):
+                with self.assertRaises(groat.Temporary) as caught:
+                    groat.token("work")
+                self.assertTrue(caught.exception.message.startswith("no way" + (" (" if said else "")))
+                self.assertIn(said, caught.exception.message)
+                self.assertNotIn("s3cret", str(caught.exception))
+                self.assertTrue(caught.exception.hint.startswith(hint), caught.exception.hint)
+                e = caught.exception
+                self.assertEqual(repr(e), f"Temporary({e.message!r}, {e.hint!r})")
+
+    def test_a_python_that_is_too_old(self) -> None:
+        with open(groat.__file__, encoding="utf-8") as module:
+            source = module.read()
+        ast.parse(source, feature_version=(3, 8))  # else it says "invalid syntax"
+        with mock.patch.object(sys, "version_info", (3, 8, 20)), self.assertRaisesRegex(ImportError, "needs Python 3.9"):
+            exec(compile(source, groat.__file__, "exec"), {"__name__": "groat"})
+
+    def test_the_version(self) -> None:
+        self.assertEqual(groat.__version__, "0")  # a copied file has none
+        self.assertRaises(AttributeError, getattr, groat, "tokens")
 
 
 class Starting(unittest.TestCase):
