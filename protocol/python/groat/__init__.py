@@ -725,6 +725,7 @@ def _no_constant(name: str) -> NoReturn:
 
 _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_quote = json.encoder.encode_basestring_ascii  # type: ignore[attr-defined] # what _encode does with a str
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -819,8 +820,8 @@ class _Connection:
     def ask(self, method: str, params: Mapping[str, Any] | None) -> bytes:
         """The line of a request, whose answer is what hear then takes."""
         self._id += 1
-        body = ",".join([f"{_encode(name)}:{_encode(value)}" for name, value in params.items()]) if params else ""
-        text = f'{{"jsonrpc":"2.0","id":{self._id},{self._place}"method":{_encode(method)},"params":{{{body}}}}}\n'
+        body = ",".join([f"{_quote(name)}:{_encode(value)}" for name, value in params.items()]) if params else ""
+        text = f'{{"jsonrpc":"2.0","id":{self._id},{self._place}"method":{_quote(method)},"params":{{{body}}}}}\n'
         line = text.encode("ascii")
         if len(line) > _LONGEST_LINE:
             raise UsageError("the request is longer than 64 KiB, and was not sent")
@@ -1160,7 +1161,7 @@ def _after_fork() -> None:
     global _client, _client_lock
     client, _client, _client_lock = _client, None, allocate_lock()
     if client is not None:
-        for known in client.open:  # the parent's descriptors stay open
+        for known in list(client.open):  # the parent's descriptors stay open
             connection = known()
             if connection is not None:
                 connection.sock.close()
@@ -3249,7 +3250,10 @@ def _parameters(words: list[str]) -> dict[str, Any]:
             found[name] = not equals or value in _TRUE
             continue
         if not equals:
-            value = next(rest, "")
+            following = next(rest, None)
+            if following is None:
+                raise UsageError(f"{flag} needs a value", "groat login --help")
+            value = following
         if name == "set":
             key, _, value = value.partition("=")
             found.setdefault(name, {})[key] = value

@@ -111,7 +111,7 @@ class Magic(unittest.TestCase):
         )
         for word, value in (("--replace", True), ("--replace=true", True), ("--replace=F", False), ("--replace=0", False)):
             self.assertEqual(groat._parameters([word]), {"replace": value})
-        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a", "--replace=no", "--replace=",
+        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a", "--replace=no", "--replace=", "--api",
                       "--no-browser=no"):  # fmt: skip
             self.assertRaises(groat.UsageError, groat._parameters, words.split())
 
