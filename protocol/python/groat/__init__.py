@@ -1109,7 +1109,7 @@ def _find(program: str) -> str | None:
     """
     uid = os.getuid()
     named = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    for directory in [*named, os.path.join(os.path.expanduser("~"), ".local/bin"), "/usr/local/bin"]:
+    for directory in [*named, *(os.path.expanduser(directory) for directory in _INSTALLED)]:
         path = os.path.join(directory, program)
         if not (_absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK)):
             continue
@@ -1124,6 +1124,7 @@ def _find(program: str) -> str | None:
     return None
 
 
+_INSTALLED = ("~/.local/bin", "/usr/local/bin")
 _NOT_FOUND = "is neither on PATH nor in ~/.local/bin or /usr/local/bin"
 
 
