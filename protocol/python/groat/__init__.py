@@ -1109,7 +1109,7 @@ def _find(program: str) -> str | None:
     """
     uid = os.getuid()
     named = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    for directory in [*named, os.path.join(os.path.expanduser("~"), ".local/bin"), "/usr/local/bin"]:
+    for directory in [*named, *(os.path.expanduser(directory) for directory in _INSTALLED)]:
         path = os.path.join(directory, program)
         if not (_absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK)):
             continue
@@ -1124,6 +1124,7 @@ def _find(program: str) -> str | None:
     return None
 
 
+_INSTALLED = ("~/.local/bin", "/usr/local/bin")
 _NOT_FOUND = "is neither on PATH nor in ~/.local/bin or /usr/local/bin"
 
 
@@ -2670,8 +2671,9 @@ def logout(profile: str, *, yes: bool = False, keep_remote: bool = False) -> dic
 
     done = request("logout", {"profile": profile, "yes": yes, "keep_remote": keep_remote}, timeout=_STEP_TIME)
     if not done.get("forgotten"):
-        said = f"client {done.get('client_id')} stays at {done.get('issuer')}: yes=True forgets the profile all the same"
-        raise UsageError(said, f"groat logout {shlex.quote(profile)} --yes")
+        stays = f"client {done.get('client_id')} stays at {done.get('issuer')}"
+        hint = f"groat logout {shlex.quote(profile)} --yes"
+        raise UsageError(f"{stays}: yes=True forgets the profile all the same", hint)
     return done
 
 
@@ -3183,8 +3185,8 @@ def _as_typed(hint: str) -> str:
 def _magic(line: str) -> Any:
     """What groat has at a terminal, as far as a cell can be its terminal.
 
-    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, logout PROFILE [flags], network,
-    profile. What login and the last three take, "%groat login --help" and so on say.
+    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, keystore, logout PROFILE [flags],
+    network, profile. What login and the last three take, "%groat login --help" and so on say.
     """
     import shlex
 
@@ -3210,14 +3212,16 @@ def _magic_call(words: list[str]) -> Callable[[], Any]:
         raise UsageError("the first word after %groat login is the name of the profile", "groat login --help")
     if command == "unlock" and not rest:
         return unlock
+    if command == "keystore" and not rest:
+        return lambda: print(_groat("keystore").rstrip("\n"))
     if command == "list" and not rest:
         return lambda: _List(profiles())
     if command in ("status", "whoami") and len(rest) < 2 and not (profile or "").startswith("-"):
         if command == "whoami":
             return lambda: _Whoami(whoami(profile))
         return lambda: _Status(status(profile))
-    known = "status, list, whoami, login, logout, unlock, network and profile"
-    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last two", "groat status")
+    known = "status, list, whoami, login, unlock, keystore, logout, network and profile"
+    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last three", "groat status")
 
 
 def _login_by_flags(profile: str, parameters: dict[str, Any]) -> SignIn:

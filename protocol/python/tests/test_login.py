@@ -135,7 +135,8 @@ class Magic(unittest.TestCase):
         self.assertEqual(found, [(groat._magic, "line", "groat")])
         self.assertRegex(repr(groat._magic("status work")), r"^profile +state .*\nwork +fresh +good for ")
         self.assertRegex(repr(groat._magic("")), r"\nwork ")
-        for line in ("unlock now", "status --json", "login --provider x", "logout", "list work", "get work", "network x", "'"):
+        for line in ("unlock now", "status --json", "login --provider x", "logout", "list work", "get work",
+                     "network x", "keystore use memory", "'"):  # fmt: skip
             self.assertRaises(groat.UsageError, groat._magic, line)
         with self.assertRaisesRegex(groat.UsageError, "^'email' is no flag of %groat login: what has blanks is quoted"):
             groat._magic("login work --scope openid email")
@@ -146,9 +147,10 @@ class Magic(unittest.TestCase):
         self.assertRegex(listed, rf"^profile +provider +account +server +APIs\nwork .*{at} +http://{at}$")
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            for line in ("login", "login --help", "network", "profile show work"):
+            for line in ("login", "login --help", "network", "profile show work", "keystore"):
                 groat._magic(line)
-        for text in ("sign in:           groat login NAME", "Usage:\n  groat login", "proxy", API):
+        keystore = "\nkeystore: sealed (key: file), ok"
+        for text in ("sign in:           groat login NAME", "Usage:\n  groat login", "proxy", API, keystore):
             self.assertIn(text, said.getvalue())
         self.assertRegex(repr(groat._Whoami({"sub": 5, "b": "\x1b"})), "^ *\nb +\ufffd\nsub +5$")
 
@@ -157,7 +159,8 @@ class Magic(unittest.TestCase):
             "groat list": "%groat list", "groat login": "%groat login", "groat login --help": "%groat login --help",
             "groat unlock": "%groat unlock", "groat whoami work": "%groat whoami work",
             "groat login a --keystore passphrase": "%groat login a --keystore passphrase",
-            "groat network": "%groat network", "groat logout work --yes": "%groat logout work --yes",
+            "groat network": "%groat network", "groat keystore": "%groat keystore",
+            "groat logout work --yes": "%groat logout work --yes",
             "export no_proxy='a b'": "%env no_proxy=a b", 'export no_proxy="$no_proxy,a"': "%env no_proxy=b,a",
         }
         for hint in (
