@@ -189,6 +189,7 @@ const (
 	flagNewClient   = "create new App Credentials although there are some (they are permanent at the provider)"
 	flagReplace     = "give up the client, key or API key that the profile has, without a question, once the new " +
 		"one works"
+	flagCancel     = "end the sign-in of the profile that is under way elsewhere; nothing else is changed"
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"
