@@ -30,7 +30,7 @@ func testTwoLines(t *testing.T, k *kernel) {
 		fails   string
 		hint    string
 	}{
-		{`groat.token("nowhere")`, nil, `there is no profile "nowhere"`, "groat list"},
+		{`groat.token("nowhere")`, nil, `there is no profile "nowhere"`, "%groat list"},
 		{`groat.login("other", provider="spatiafi", username="you@example.com")`, []string{"a wrong password"},
 			"auth.spatiafi.com does not accept", "%groat login other --provider spatiafi --username you@example.com"},
 		{`groat.login("other", provider="spatiafi", username="you@example.com")`, []string{""},
@@ -42,9 +42,11 @@ func testTwoLines(t *testing.T, k *kernel) {
 		{`groat.login("other", provider="spatiafi", username="you@example.com", password="dummy")`, nil,
 			"a secret does not belong in a cell, which is saved: leave it out, and it is asked for", ""},
 		{`groat.login("other", provider="spatiafi", secret="dummy")`, nil, "a secret does not belong in a cell", ""},
-		{`groat.login_finish("other")`, nil, "login_start has not begun this sign-in", "%groat login other"},
-		{`%groat backup`, nil, "%groat knows status, login and unlock", "%groat status"},
-		{`%groat login other --secret-stdin`, nil, "%groat login does not know '--secret-stdin'", "groat login --help"},
+		{`groat.login_finish("other")`, nil, "groat.login_start has not begun a sign-in of profile other",
+			"%groat login other"},
+		{`%groat backup`, nil, "%groat knows status, list, whoami, login", "%groat status"},
+		{`%groat login other --secret-stdin`, nil, "%groat login does not know '--secret-stdin'",
+			"%groat login --help"},
 	} {
 		_, failure := k.types(tt.source, tt.answers...)
 		first, second, _ := strings.Cut(failure, "\n")
@@ -68,6 +70,9 @@ func testTwoLines(t *testing.T, k *kernel) {
 		`groat.ready("climate"), groat.ready("nowhere")`: "(True, False)",
 		"%groat login climate":                           "already signed in: profile climate",
 		"%groat status climate":                          "auth.climateengine.com</td>",
+		"%groat list":                                    "<td>api.climateengine.net</td>",
+		"%groat whoami climate":                          "<td>you@example.com</td>",
+		"%groat login":                                   "sign in:           groat login NAME",
 		"%groat unlock":                                  "", // it is open
 	} {
 		if text, failure := k.types(source); failure != "" || !strings.Contains(text, want) {

@@ -30,7 +30,9 @@ from _thread import allocate_lock  # threading's, without its import, which take
 TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
 
 __all__ = [
     "Auth",
@@ -86,7 +88,7 @@ class Error(Exception):
     """What went wrong, and what to type next.
 
     str() is at most two lines: what happened, and the hint. A notebook shows these two alone, without a stack. It can
-    be pickled. No error holds a token.
+    be pickled. No error holds a secret, and its traceback ends at the function that was called.
 
     kind         the protocol's word, for programs to test: "login_required", "temporary", …
     hint         a command to type next, or ""
@@ -110,7 +112,7 @@ class Error(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a stack: those that groat writes to stderr."""
-        hint = "%" + self.hint if _magic_takes(self.hint) else self.hint
+        hint = _as_typed(self.hint)
         return ["groat: error: " + self.message] + (["groat: hint: " + hint] if hint else [])
 
 
@@ -220,6 +222,92 @@ def _line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c in "\r\n\t" else "\ufffd" for c in text)
+
+
+class _Secret(str):
+    """A secret that is not shown by repr(), which is what logs, notebooks and debuggers have of it, and not pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'\u2026'"
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return str, ("",)
+
+    def __copy__(self) -> _Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _Secret:
+        return self
+
+    def __getitem__(self, key: Any) -> str:
+        return _Secret(str.__getitem__(self, key))
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return _SecretBytes(str.encode(self, encoding, errors))
+
+
+class _SecretBytes(bytes):
+    """Is _Secret in bytes, which is what httpx has of a header."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'\u2026'"
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return bytes, (b"",)
+
+    def __copy__(self) -> _SecretBytes:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _SecretBytes:
+        return self
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return _Secret(bytes.decode(self, encoding, errors))
+
+
+def _public(function: _F) -> _F:
+    """Has a function raise its errors, and interrupts, as if they began here.
+
+    The frames of what it called have secrets, which logs and debuggers show (cgitb, Sentry, capture_locals, %debug);
+    so has an exception that led to another one. A bug of this module is shown whole.
+    """
+    import functools  # json has it already
+
+    def strip(e: BaseException) -> BaseException:
+        if isinstance(e, Exception) and not isinstance(e, Error):
+            return e
+        e.__cause__ = e.__context__ = None
+        return e.with_traceback(None)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as e:
+            failure = strip(e)
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure
+
+    async def async_call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as e:
+            failure = strip(e)
+        del args, kwargs
+        try:
+            raise failure
+        finally:
+            del failure
+
+    is_async = function.__code__.co_flags & 0x80  # inspect.CO_COROUTINE
+    made: _F = functools.wraps(function)(async_call if is_async else call)  # type: ignore[assignment]
+    return made
 
 
 # 2. The socket's place: PROTOCOL.md, "Transport".
@@ -874,7 +962,8 @@ class _Client:
         return found
 
 
-# How to have groat, or the tokens of another machine's, where there is none.
+# How to have groat, and how to have the tokens of another machine's, where there is none.
+_INSTALL = "https://github.com/groat-dev/groat/blob/main/packaging/INSTALL.md"
 _ELSEWHERE = "https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters"
 
 
@@ -883,16 +972,13 @@ def _start(route: _Route) -> None:
     if os.environ.get("GROAT_NO_AUTOSTART"):
         hint = "groatd" if _find("groatd") else _ELSEWHERE
         raise Unreachable(f"groatd does not run at {route.plain}, and GROAT_NO_AUTOSTART forbids starting it", hint)
-    try:
-        _groat("list")
-    except Error as e:
-        if e.hint == _ELSEWHERE:
-            raise Unreachable("groatd does not run, and groat, which starts it, is not on PATH here", e.hint) from None
-        raise
+    if _find("groat") is None:
+        raise Unreachable(f"groatd does not run, and groat, which starts it, {_NOT_FOUND}", _where_to_get())
+    _groat("list")
 
 
 # What groat's exit codes mean; its README has them.
-_CODES: dict[int, type[Error]] = {4: LoginRequired, 75: Temporary, 77: Denied, 78: ConfigError}
+_CODES: dict[int, type[Error]] = {2: UsageError, 4: LoginRequired, 75: Temporary, 77: Denied, 78: ConfigError}
 
 
 def _groat(*arguments: str) -> str:
@@ -901,7 +987,7 @@ def _groat(*arguments: str) -> str:
 
     program = _find("groat")
     if program is None:
-        raise Unreachable("groat is not on PATH here", _ELSEWHERE)
+        raise Unreachable(f"groat {_NOT_FOUND}", _where_to_get())
     try:
         done = subprocess.run(
             [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -917,12 +1003,34 @@ def _groat(*arguments: str) -> str:
 
 
 def _find(program: str) -> str | None:
-    """The path of a program, from the absolute directories of PATH."""
-    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    """The path of a program, from the absolute directories of PATH, or from where "make install" puts it.
+
+    A kernel that a desktop started has another PATH than the person's shell. A directory that is not on it counts
+    only where nobody else can put something into it.
+    """
+    uid = os.getuid()
+    named = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for directory in [*named, os.path.join(os.path.expanduser("~"), ".local/bin"), "/usr/local/bin"]:
         path = os.path.join(directory, program)
-        if _absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK):
+        if not (_absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK)):
+            continue
+        if directory in named:
             return path
+        try:
+            _Files(uid, os.getgid()).walk(path)
+            if os.stat(path).st_uid in (0, uid):
+                return path
+        except OSError:
+            continue
     return None
+
+
+_NOT_FOUND = "is neither on PATH nor in ~/.local/bin or /usr/local/bin"
+
+
+def _where_to_get() -> str:
+    """The page that helps where there is no groat: a socket that is named may be another machine's."""
+    return _ELSEWHERE if os.environ.get("GROAT_SOCKET") else _INSTALL
 
 
 # The dict below os.environ, whose keys and values are bytes: to look through os.environ for variables that are not set
@@ -961,6 +1069,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+@_public
 def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
     """Makes any request of PROTOCOL.md and returns its result; timeout bounds it, once groatd is reached.
 
@@ -969,6 +1078,7 @@ def request(method: str, params: Mapping[str, Any] | None = None, *, timeout: fl
     return _current().call(method, params, timeout)
 
 
+@_public
 async def async_request(method: str, params: Mapping[str, Any] | None = None, *, timeout: float = 10) -> dict[str, Any]:
     """Is request for a coroutine of asyncio."""
     return await _current().async_call(method, params, timeout)
@@ -1064,6 +1174,7 @@ def _params(
     return params
 
 
+@_public
 def get(
     profile: str | None = None,
     *,
@@ -1088,6 +1199,7 @@ def get(
     return Token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 def token(
     profile: str | None = None,
     *,
@@ -1102,6 +1214,7 @@ def token(
     return _access_token(_current().call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 def header(
     profile: str | None = None,
     *,
@@ -1116,6 +1229,7 @@ def header(
     return Token(_current().call("token", params, timeout + _ANSWER_TIME)).header
 
 
+@_public
 def reject(
     refused: str | Token,
     profile: str | None = None,
@@ -1135,6 +1249,7 @@ def reject(
     return Token(_current().call("reject", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_get(
     profile: str | None = None,
     *,
@@ -1149,6 +1264,7 @@ async def async_get(
     return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_token(
     profile: str | None = None,
     *,
@@ -1163,6 +1279,7 @@ async def async_token(
     return _access_token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
 
 
+@_public
 async def async_header(
     profile: str | None = None,
     *,
@@ -1177,6 +1294,7 @@ async def async_header(
     return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME)).header
 
 
+@_public
 async def async_reject(
     refused: str | Token,
     profile: str | None = None,
@@ -1243,13 +1361,15 @@ class Auth:
 
     A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
     API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
-    is followed without the token. A request that brings a header of the same name is sent as it is.
+    is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
+    proxies are those of the environment: give none as proxies for http, which groat could not know of.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
     rewound. Otherwise the API's answer is returned.
 
-    It holds no token, is thread-safe, and is pickled as what it was made of.
+    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by repr(),
+    as with an answer or an error, is without the token, and is not to be sent again from there.
     """
 
     handler_order = 490  # among urllib's handlers: before those that open connections
@@ -1263,7 +1383,6 @@ class Auth:
     ) -> None:
         self.profile = profile
         self._rest = min_ttl, scope, audience
-        self._opener: Any = None  # urllib's
 
     def __repr__(self) -> str:
         return f"groat.auth({self.profile!r})"
@@ -1277,29 +1396,33 @@ class Auth:
         httpx = sys.modules.get("httpx")
         return Auth if httpx is None else _httpx_class(httpx.Auth)
 
+    @_public
     def _token(self, target: str, profile: str | None = None) -> Token:
         params = _params(profile or self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+        return _quiet(Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
+    @_public
     async def _async_token(self, target: str) -> Token:
         params = _params(self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME))
+        return _quiet(Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
-    def _better(self, refused: str, target: str, again: bool) -> Token | None:
+    @_public
+    def _better(self, refused: str, at: _Address, again: bool) -> Token | None:
         """Tells groatd of a refused token; the token to send the request with again, if it can be, or None."""
         wait = _DEFAULT_WAIT if again else 0
         try:
-            params = _params(self.profile, *self._rest, target, wait, refused)
-            better = Token(_current().call("reject", params, wait + _ANSWER_TIME))
+            params = _params(self.profile, *self._rest, at.target(), wait, refused)
+            better = _quiet(Token(_current().call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
 
-    async def _async_better(self, refused: str, target: str, again: bool) -> Token | None:
+    @_public
+    async def _async_better(self, refused: str, at: _Address, again: bool) -> Token | None:
         wait = _DEFAULT_WAIT if again else 0
         try:
-            params = _params(self.profile, *self._rest, target, wait, refused)
-            better = Token(await _current().async_call("reject", params, wait + _ANSWER_TIME))
+            params = _params(self.profile, *self._rest, at.target(), wait, refused)
+            better = _quiet(Token(await _current().async_call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
@@ -1321,32 +1444,35 @@ class Auth:
         if not _httpx_put(request, t, False):
             yield request
             return
+        answers: list[Any] = []
         try:
-            refused = _httpx_refused((yield request), t)
+            answers.append((yield request))
+            refused = _httpx_refused(answers[0], t)
             if refused is not None:
-                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-                better = self._better(t.access_token, target, again)
+                better = self._better(t.access_token, _httpx_address(refused.url), _httpx_can_repeat(refused))
                 if better is not None:
                     refused.headers.update(better.header)
-                    yield refused
+                    answers.append((yield refused))
         finally:
-            _httpx_take_off(request, t, extensions)
+            _httpx_take_off(request, answers, t, extensions)
 
     async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
         t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
         if not _httpx_put(request, t, True):
             yield request
             return
+        answers: list[Any] = []
         try:
-            refused = _httpx_refused((yield request), t)
+            answers.append((yield request))
+            refused = _httpx_refused(answers[0], t)
             if refused is not None:
-                target, again = _httpx_address(refused.url).target(), _httpx_can_repeat(refused)
-                better = await self._async_better(t.access_token, target, again)
+                at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
+                better = await self._async_better(t.access_token, at, again)
                 if better is not None:
                     refused.headers.update(better.header)
-                    yield refused
+                    answers.append((yield refused))
         finally:
-            _httpx_take_off(request, t, extensions)
+            _httpx_take_off(request, answers, t, extensions)
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1357,50 +1483,13 @@ class Auth:
     # urllib finds a handler's methods by their names.
 
     def add_parent(self, opener: Any) -> None:
-        self._opener = opener
+        opener.add_handler(_Urllib(self, opener))  # an Auth may be in several
 
-    def close(self) -> None:
-        """Is for urllib: there is nothing to close."""
+    def groat_open(self, request: Any) -> None:
+        """Is for urllib, which takes no handler that opens nothing."""
 
     def __lt__(self, other: Any) -> bool:
         return self.handler_order < int(getattr(other, "handler_order", 500))
-
-    def http_request(self, request: Any) -> Any:
-        sent, address = getattr(request, "redirect_dict", None), _urllib_address(request)
-        profile = None
-        if isinstance(sent, _Sent):
-            if sent.again and request.has_header(sent.name):
-                return request
-            if sent.request is not request:  # it follows a redirect
-                if not address.is_within(sent.api):
-                    return request
-                profile = sent.profile
-        t = self._token(address.target(), profile)
-        ((name, value),) = t.header.items()
-        if name.capitalize() not in request.headers:
-            if not isinstance(sent, _Sent) or sent.request is request:
-                request.redirect_dict = _Sent(request, t)
-            request.add_unredirected_header(name, value)
-        return request
-
-    https_request = http_request
-
-    def http_error_401(self, request: Any, answer: Any, code: int, message: str, headers: Any) -> Any:
-        sent = getattr(request, "redirect_dict", None)
-        if not isinstance(sent, _Sent) or sent.again or sent.static or not request.has_header(sent.name):
-            return None  # an HTTPError, as without this handler
-        refused = request.get_header(sent.name)[sent.skip :]
-        better = self._better(refused, _urllib_address(request).target(), sent.rewind(request.data))
-        if better is None:
-            return None
-        answer.close()
-        ((name, value),) = better.header.items()
-        request.add_unredirected_header(name, value)
-        sent.again = True
-        try:
-            return self._opener.open(request, timeout=request.timeout)
-        finally:
-            sent.again = False
 
 
 def auth(
@@ -1411,6 +1500,13 @@ def auth(
     profile is whose token is sent; without it groatd chooses the profile that lists the address of each request.
     """
     return Auth(profile, min_ttl, scope, audience)
+
+
+def _quiet(t: Token) -> Token:
+    """The token for a request of another package, which is shown and pickled with all that leads to it."""
+    t.header = {name: _Secret(value) for name, value in t.header.items()}
+    t.access_token = _Secret(t.access_token)
+    return t
 
 
 class _Address:
@@ -1434,7 +1530,7 @@ class _Address:
         known = letters.isalnum() and letters.isascii()
         if not (known and (self.scheme == "https" or self.scheme == "http" and self._is_loopback())):
             raise Denied(
-                f"a token goes over https only, or over http to this machine, and not to {self.origin}", "groat list"
+                f"a token goes over https only, or over http to this machine, and not to {self}", "groat list"
             )
         if self.scheme == "http" and environment and self._is_proxied():
             raise Denied(
@@ -1442,6 +1538,9 @@ class _Address:
                 f'export no_proxy="$no_proxy,{self.host}"',
             )
         return self.origin + self.path
+
+    def __str__(self) -> str:
+        return self.origin if self.host else "an address that programs read differently"
 
     def _is_proxied(self) -> bool:
         from urllib.request import getproxies, proxy_bypass
@@ -1476,20 +1575,29 @@ def _address_of(url: str) -> _Address:
 
     try:
         parts = urlsplit(url if "\\" not in url else "")  # programs differ on what a backslash is
-        return _Address(parts.scheme, parts.hostname or "", parts.port, parts.path)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return _Address("", "", None, "")
+    shown = f"[{host}]" if ":" in host else host
+    if parts.netloc.rpartition("@")[2].lower() not in (shown, f"{shown}:", f"{shown}:{port}"):
+        return _Address("", "", None, "")  # there is more in it, which other programs may take for the host
+    return _Address(parts.scheme, host, port, parts.path)
+
+
+def _seen(address: _Address) -> Denied:
+    return Denied(f"a proxy or another server would see the token for {address.origin}, as the program sends it")
 
 
 class _RequestsHook:
-    """Sees each answer to a request of requests that carries a token. It holds no token: an answer may be pickled."""
+    """Sees each answer to a request of requests that carries a token. It is pickled with the answer, and holds none."""
 
     def __init__(self, auth: Auth, t: Token) -> None:
-        ((self.name, value),) = t.header.items()
-        self.auth, self.skip, self.static, self.api = auth, len(value) - len(t.access_token), t.static, t.api
+        ((self.name, self.value),) = t.header.items()
+        self.auth, self.token, self.static, self.api = auth, t.access_token, t.static, t.api
 
     def __call__(self, answer: Any, **options: Any) -> Any:
-        if self.name in answer.request.headers:  # a redirect may have left it behind
+        # A redirect may have left the token behind, and requests have put what .netrc has there in its place.
+        if self.value and answer.request.headers.get(self.name) == self.value:
             if answer.status_code == 401 and not self.static:
                 answer = self.again(answer, options)
             if answer.is_redirect and not self.stays(answer):
@@ -1499,12 +1607,12 @@ class _RequestsHook:
     def again(self, answer: Any, options: dict[str, Any]) -> Any:
         request, send = answer.request, getattr(getattr(answer, "connection", None), "send", None)
         again = send is not None and self.rewind(request)
-        refused = request.headers[self.name][self.skip :]
-        better = self.auth._better(refused, _address_of(request.url).target(), again)
+        better = self.auth._better(self.token, _address_of(request.url), again)
         if better is None or send is None:
             return answer
         answer.close()  # unread: its server may never finish it
-        request.headers.update(better.header)
+        ((self.name, self.value),), self.token = better.header.items(), better.access_token
+        request.headers[self.name] = self.value
         second = send(request, **options)
         second.history.append(answer)
         return second
@@ -1514,7 +1622,7 @@ class _RequestsHook:
         """Has the body stand where it began, if it can."""
         if request.body is None or isinstance(request.body, (str, bytes)):
             return True
-        return _rewind(request.body, request._body_position)
+        return _rewind(request.body, getattr(request, "_body_position", None))
 
     def stays(self, answer: Any) -> bool:
         """Whether a redirect leads to the API that the token is for."""
@@ -1586,11 +1694,14 @@ def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
     return True
 
 
-def _httpx_take_off(request: Any, t: Token, extensions: Any) -> None:
-    """Leaves the caller's request as it was: it may be sent again, and shown."""
-    for name in t.header:
-        request.headers.pop(name, None)
-    request.extensions = extensions
+def _httpx_take_off(request: Any, answers: list[Any], t: Token, extensions: Any) -> None:
+    """Leaves the caller's request as it was, and those of redirects: they may be sent again, and shown."""
+    made = [one.request for answer in answers for one in (*answer.history, answer)]
+    for one in (request, *made, *(answer.next_request for answer in answers)):
+        if one is not None:
+            for name in t.header:
+                one.headers.pop(name, None)
+            one.extensions = extensions
 
 
 def _httpx_refused(answer: Any, t: Token) -> Any:
@@ -1627,7 +1738,10 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
     send = session._request  # what all methods of a session lead to
 
     async def request(method: str, url: Any, **rest: Any) -> Any:
-        target = _aiohttp_address(session._build_url(url)).target(bool(options.get("trust_env")))
+        at = _aiohttp_address(session._build_url(url))
+        target = at.target(bool(options.get("trust_env")))
+        if at.scheme == "http" and (rest.get("proxy") or options.get("proxy")):
+            raise _seen(at)
         t = await auth._async_token(target)
         ((name, value),) = t.header.items()
         headers = session._prepare_headers(rest.get("headers"))
@@ -1640,7 +1754,7 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
             answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
             if answer.status == 401 and not t.static and answer.request_info.headers.get(name) == value:
                 again = rest.get("data") is None or isinstance(rest["data"], (str, bytes))
-                better = await auth._async_better(t.access_token, target, again)
+                better = await auth._async_better(t.access_token, at, again)
                 if better is not None:
                     answer.close()
                     carried.set(better)
@@ -1669,20 +1783,114 @@ class _Sent(dict):  # type: ignore[type-arg]
 
     def __init__(self, request: Any, t: Token) -> None:
         super().__init__()
-        ((name, value),) = t.header.items()
-        self.name, self.skip, self.static = name.capitalize(), len(value) - len(t.access_token), t.static
-        self.request, self.api, self.profile, self.again = request, t.api, t.profile, False
+        self.request, self.api, self.profile, self.static, self.again = request, t.api, t.profile, t.static, False
         try:
             self.position = request.data.tell()
         except (AttributeError, OSError):
             self.position = None
 
+    def put(self, request: Any, t: Token) -> None:
+        ((name, self.value),) = t.header.items()
+        self.name, self.token = name.capitalize(), t.access_token
+        request.add_unredirected_header(name, self.value)
+
+    def is_on(self, request: Any) -> bool:
+        """Whether a request carries the token that was put on last."""
+        return bool(request.get_header(self.name) == self.value)
+
     def rewind(self, body: Any) -> bool:
         return body is None or isinstance(body, bytes) or _rewind(body, self.position)
 
 
-def _urllib_address(request: Any) -> _Address:
-    return _address_of(f"{request.type}://{request.host}{request.selector}")
+class _Urllib:
+    """Signs the requests of one opener of urllib, which finds a handler's methods by their names."""
+
+    handler_order = Auth.handler_order
+    __lt__ = Auth.__lt__
+
+    def __init__(self, auth: Auth, opener: Any) -> None:
+        self.auth, self.opener = auth, opener
+
+    def add_parent(self, opener: Any) -> None:
+        """Is for urllib: the opener is known."""
+
+    def http_request(self, request: Any) -> Any:
+        sent = getattr(request, "redirect_dict", None)
+        _urllib_afresh(request)
+        if isinstance(sent, _Sent) and sent.again and sent.is_on(request):
+            return request
+        profile, first = None, isinstance(sent, _Sent) and sent.request is request  # which is opened again
+        if not first and (request.unverifiable or isinstance(sent, _Sent)):  # it follows a redirect
+            if not isinstance(sent, _Sent) or not _address_of(request.full_url).is_within(sent.api):
+                return request
+            profile = sent.profile
+        t = self.auth._token(_urllib_target(request, request.type), profile)
+        (name,) = t.header
+        if request.has_header(name.capitalize()) and not (isinstance(sent, _Sent) and sent.is_on(request)):
+            return request
+        if not isinstance(sent, _Sent):
+            sent = request.redirect_dict = _Sent(request, t)
+        sent.put(request, t)
+        return request
+
+    https_request = http_request
+
+    # A proxy is chosen after that, by a handler that comes before this one. What follows opens nothing.
+
+    def http_open(self, request: Any) -> None:
+        self.check(request, "http")
+
+    def https_open(self, request: Any) -> None:
+        self.check(request, "https")
+
+    @staticmethod
+    def check(request: Any, scheme: str) -> None:
+        sent = getattr(request, "redirect_dict", None)
+        if isinstance(sent, _Sent) and sent.is_on(request):
+            _urllib_target(request, scheme)
+
+    def http_error_401(self, request: Any, answer: Any, code: int, message: str, headers: Any) -> Any:
+        sent = getattr(request, "redirect_dict", None)
+        if not isinstance(sent, _Sent) or sent.again or sent.static or not sent.is_on(request):
+            return None  # an HTTPError, as without this handler
+        better = self.auth._better(sent.token, _address_of(request.full_url), sent.rewind(request.data))
+        if better is None:
+            return None
+        answer.close()
+        sent.put(request, better)
+        sent.again = True
+        try:
+            return self.opener.open(request, timeout=request.timeout)
+        finally:
+            sent.again = False
+
+
+_URLLIB_PLACE = ("full_url", "type", "host", "selector", "_tunnel_host")
+
+
+def _urllib_afresh(request: Any) -> None:
+    """Has a request that is opened again go where it went: a proxy that is chosen changes it, and each time again."""
+    now = {name: getattr(request, name, None) for name in _URLLIB_PLACE}
+    place = getattr(request, "_groat_place", None)
+    if place is None or place["full_url"] != now["full_url"]:
+        request._groat_place = now
+    elif place["type"] == now["type"]:  # else urllib has begun anew for a proxy of another kind
+        vars(request).update({name: place[name] for name in _URLLIB_PLACE[1:]})
+
+
+def _urllib_target(request: Any, scheme: str) -> str:
+    """The address to ask groatd for. It is Denied where urllib would connect to another place, as to a proxy by http.
+
+    full_url says where. The attribute host says what is connected to; it is unquoted, and a proxy's if there is one.
+    """
+    from urllib.parse import urlsplit
+
+    address = _address_of(request.full_url)
+    target = address.target()
+    connected = getattr(request, "_tunnel_host", None) or request.host
+    if scheme != address.scheme or connected != urlsplit(request.full_url).netloc or "@" in connected:
+        raise _seen(address)
+    return target
 
 
 # 6. Sessions and credentials for other packages.
@@ -1908,10 +2116,10 @@ class _GoogleCredentials(_Made):
         return self.token is not None and not self.expired
 
     def before_request(self, request: object, method: str, url: str, headers: dict[str, str]) -> None:
-        target = _address_of(url).target()
-        t = self._groat._token(target)
+        at = _address_of(url)
+        t = self._groat._token(at.target())
         self._hold(t)
-        self._sent.last = t.access_token, target
+        self._sent.last = t.access_token, at
         self._apply_token(headers, t.access_token)
 
     def refresh(self, request: object) -> None:
@@ -1923,8 +2131,8 @@ class _GoogleCredentials(_Made):
         if last is None:
             self._hold(get(**self._options))
             return
-        refused, target = last
-        better = self._groat._better(refused, target, True)
+        refused, at = last
+        better = self._groat._better(refused, at, True)
         if better is not None:
             self._hold(better)
 
@@ -1958,8 +2166,9 @@ def google_credentials(
 ) -> Any:
     """Returns google.auth credentials, for ee.Initialize(credentials=…, project=…) and Google's own libraries.
 
-    They ask groatd before each request. quota_project is the Google Cloud project that is charged; without it
-    $GOOGLE_CLOUD_QUOTA_PROJECT's. Pickled they are the profile's name.
+    They ask groatd before each request, and only for an API that the profile lists. Google's libraries follow redirects
+    by themselves: to the same host with the token, also out of an API that is a path. Pickled they are the profile's
+    name. quota_project is the Google Cloud project that is charged; without it $GOOGLE_CLOUD_QUOTA_PROJECT's.
     """
     if quota_project is None:
         quota_project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or None
@@ -2255,6 +2464,7 @@ class SignIn:
         pass
 
 
+@_public
 def login(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> SignIn:
     """Signs a profile in, as "groat login" does, with a person in front of the notebook or terminal.
 
@@ -2272,6 +2482,7 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     return _SigningIn(profile, parameters, paste, keystore).finish()
 
 
+@_public
 def login_start(profile: str, *, paste: bool = False, keystore: str | None = None, **parameters: Any) -> None:
     """Begins what login does, and returns once there is something to open; login_finish, in another cell, waits for the
     end. The sign-in is given up where it is begun anew, or where the process ends."""
@@ -2283,13 +2494,20 @@ def login_start(profile: str, *, paste: bool = False, keystore: str | None = Non
     _begun[profile] = begun
 
 
+@_public
 def login_finish(profile: str | None = None) -> SignIn:
     """Waits until a sign-in that login_start began has come to its end; profile is needed where there are several."""
+    import shlex
+
     mine = [name for name, begun in _begun.items() if begun.pid == os.getpid()]
     if profile is None and len(mine) == 1:
         profile = mine[0]
+    if profile is None and mine:
+        raise UsageError(f"sign-ins of {', '.join(mine)} are under way: groat.login_finish takes the name of one")
     if profile is None or profile not in mine:
-        raise UsageError("login_start has not begun this sign-in in this process", f"groat login {profile or ''}".strip())
+        which = f"a sign-in of profile {_line(profile)}" if profile else "a sign-in"
+        hint = f"groat login {shlex.quote(profile)}" if profile else "groat status"
+        raise UsageError(f"groat.login_start has not begun {which} in this process, or it was given up", hint)
     return _begun.pop(profile).finish()
 
 
@@ -2299,6 +2517,7 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
     return claims
 
 
+@_public
 def unlock() -> None:
     """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
     state = request("keystore")
@@ -2339,7 +2558,7 @@ def _hidden(what: str, otherwise: type[Error], command: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown
-            return getpass.getpass(what + ": ")
+            return _Secret(getpass.getpass(what + ": "))
     except (getpass.GetPassWarning, NotImplementedError, EOFError, OSError):
         raise otherwise(f"{what}: nobody can type it here", command) from None
 
@@ -2483,7 +2702,10 @@ class _SigningIn:
     def _ended(self, message: dict[str, Any]) -> None:
         error, result = message.get("error"), message.get("result")
         if isinstance(error, dict):
-            raise _refusal(error)
+            refusal = _refusal(error)
+            if refusal.hint.startswith("groat keystore use sealed "):  # nothing is chosen yet
+                refusal.hint = self.command + " --keystore passphrase"
+            raise refusal
         if not isinstance(result, dict):
             raise ValueError("it has neither a result nor an error")
         self.result = SignIn(result)
@@ -2523,7 +2745,7 @@ class _SigningIn:
 
     def _ask_for_address(self) -> str:
         what = "The address that the browser ended at, or the code in it"
-        return _hidden(what, LoginRequired, self.command).strip()
+        return _Secret(_hidden(what, LoginRequired, self.command).strip())
 
     def _ask(self, question: str) -> bool:
         try:
@@ -2658,13 +2880,54 @@ def _duration(seconds: int) -> str:
     return f"{seconds // 86400}d{seconds // 3600 % 24}h"
 
 
-class _Status:
-    """The states of profiles as a table, for people."""
+class _Table:
+    """Rows for people, as text and as HTML."""
+
+    columns: tuple[str, ...] = ()
+    nothing = ""  # what is said where there is no row
+    rows: list[list[str]]
+    first: list[str] = []  # lines before the rows
+
+    def __repr__(self) -> str:
+        table = [list(self.columns), *self.rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table]
+        return "\n".join(self.first + (lines if self.rows else [self.nothing]))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if not self.rows:
+            return f"<pre>{escape(repr(self))}</pre>"
+        first = "".join(f"<div>{escape(line)}</div>" for line in self.first)
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return f"{first}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _no_profiles() -> str:
+    return "no profiles yet\nnext: " + _as_typed("groat login")
+
+
+def _server(address: object) -> str:
+    """An address without what goes without saying."""
+    text = str(address or "")
+    return text[8:].replace(":443", "", 1) if text.startswith("https://") else text
+
+
+class _Status(_Table):
+    """The states of profiles as a table."""
 
     columns = ("profile", "state", "token", "account", "what to do")
 
     def __init__(self, result: dict[str, Any]) -> None:
         self.rows = [self._row(p) for p in result.get("profiles", [])]
+        self.nothing = _no_profiles()
+        keystore = result.get("keystore") or {}
+        if keystore.get("state") in ("locked", "unavailable"):
+            self.first = [_keystore_text(keystore)]
+            if keystore["state"] == "locked":
+                self.first.append("next: " + _as_typed("groat unlock"))
 
     @staticmethod
     def _row(p: dict[str, Any]) -> list[str]:
@@ -2679,72 +2942,113 @@ class _Status:
             token.append("good for " + _duration(p["expires_in"]))
         elif p.get("expires_at"):
             token.append("has expired")
+        if p.get("last"):
+            token.append("the sign-in ends with it")
         for name, text in (("renew_in", "renewal in "), ("retry_in", "retry in ")):
             if p.get(name, 0) > 0:
                 token.append(text + _duration(p[name]))
-        account = " at ".join(x for x in (p.get("account"), str(p.get("issuer", "")).replace("https://", "")) if x)
-        trouble = "; ".join(x for x in (p.get("message"), p.get("hint")) if x)
+        account = " at ".join(x for x in (p.get("account"), _server(p.get("issuer"))) if x)
+        trouble = "; ".join(x for x in (p.get("message"), _as_typed(str(p.get("hint") or ""))) if x)
         row = [p.get("profile", ""), words.get(state, state.replace("_", " ")), ", ".join(token), account, trouble]
         return [_line(str(cell)) for cell in row]
 
-    def __repr__(self) -> str:
-        if not self.rows:
-            return "no profiles yet\nnext: groat login"
-        table = [list(self.columns), *self.rows]
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in table)
 
-    def _repr_html_(self) -> str:
-        from html import escape
+class _List(_Table):
+    """What is configured as a table."""
 
-        if not self.rows:
-            return f"<pre>{escape(repr(self))}</pre>"
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    columns = ("profile", "provider", "account", "server", "APIs")
+
+    def __init__(self, configured: list[dict[str, Any]]) -> None:
+        self.nothing = _no_profiles()
+        self.rows = []
+        for p in configured:
+            apis = " ".join(map(_server, p.get("resources") or []))
+            row = [p.get("profile"), p.get("provider"), p.get("account"), _server(p.get("issuer")), apis]
+            self.rows.append([_line(str(cell or "")) for cell in row])
+
+
+class _Whoami(_Table):
+    """What the provider says of a person as a table."""
+
+    columns = ("", "")
+    nothing = "nothing"
+
+    def __init__(self, claims: dict[str, Any]) -> None:
+        self.rows = [[_line(str(name)), _line(str(value))] for name, value in sorted(claims.items())]
+
+
+def _keystore_text(state: dict[str, Any]) -> str:
+    key = f" (key: {state['key']})" if state.get("key") else ""
+    message = f": {state['message']}" if state.get("message") else ""
+    return _line(f"keystore: {state.get('use')}{key}, {state.get('state')}{message}")
 
 
 _loaded = False
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Makes %groat of "%load_ext groat": status, unlock, and login with the flags of groat login."""
+    """Makes %groat of "%load_ext groat": help(groat._magic) has what it knows."""
     global _loaded
     shell.register_magic_function(_magic, "line", "groat")
     _loaded = True
 
 
-def _magic_takes(hint: str) -> bool:
-    """Whether a command can be typed in the next cell, with % before it."""
+def _as_typed(hint: str) -> str:
+    """A hint as the next cell takes it, where %groat is there and can do that; else as a terminal does."""
     import shlex
 
-    if not (_loaded and _somebody() and hint.startswith("groat ")):
-        return False
+    if not (_loaded and _somebody()):
+        return hint
     try:
-        _magic_call(shlex.split(hint)[1:])
+        words = shlex.split(hint)
+        if len(words) > 1 and words[0] == "groat" and "$" not in hint:
+            _magic_call(words[1:])
+            return "%" + hint
+        if len(words) == 2 and words[0] == "export" and "$" not in hint:
+            return "%env " + words[1]
     except ValueError:  # also UsageError
-        return False
-    return True
+        pass
+    return hint
 
 
 def _magic(line: str) -> Any:
-    """%groat status [PROFILE], %groat login PROFILE [flags], %groat unlock."""
+    """What groat has at a terminal, as far as a cell can be its terminal.
+
+    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, logout PROFILE [flags], network,
+    profile. What login and the last three take, "%groat login --help" and so on say.
+    """
     import shlex
 
-    return _magic_call(shlex.split(line) or ["status"])()
+    try:
+        words = shlex.split(line)
+    except ValueError as e:
+        raise UsageError(f"the line cannot be read: {e}") from None
+    return _magic_call(words or ["status"])()
 
 
 def _magic_call(words: list[str]) -> Callable[[], Any]:
     """What a line of %groat does."""
-    command, *words = words
-    if command == "status" and len(words) < 2 and not any(word.startswith("-") for word in words):
-        return lambda: _Status(status(*words))
-    if command == "login" and words and not words[0].startswith("-"):
-        parameters = _parameters(words[1:])
-        return lambda: login(words[0], **parameters)
-    if command == "unlock" and not words:
+    command, *rest = words
+    profile = rest[0] if rest else None
+    if command in ("login", "logout", "network", "profile"):
+        if not rest or command != "login" or any(word in ("-h", "--help") for word in rest):
+            if command == "logout" and not rest:
+                raise UsageError("%groat logout needs the name of a profile", "groat list")
+            return lambda: print(_groat(*words).rstrip("\n"))
+        if not rest[0].startswith("-"):
+            parameters = _parameters(rest[1:])
+            return lambda: login(rest[0], **parameters)
+        raise UsageError("the first word after %groat login is the name of the profile", "groat login --help")
+    if command == "unlock" and not rest:
         return unlock
-    raise UsageError("%groat knows status, login and unlock; the rest of groat is for a terminal", "groat status")
+    if command == "list" and not rest:
+        return lambda: _List(profiles())
+    if command in ("status", "whoami") and len(rest) < 2 and not (profile or "").startswith("-"):
+        if command == "whoami":
+            return lambda: _Whoami(whoami(profile))
+        return lambda: _Status(status(profile))
+    known = "status, list, whoami, login, logout, unlock, network and profile"
+    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last two", "groat status")
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -2757,6 +3061,9 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         name = flag[2:].replace("-", "_")
         name = names.get(name, name)
         if not flag.startswith("--") or name not in _LOGIN and name != "keystore" or name == "secret":
+            if not word.startswith("-"):
+                quoted = "what has blanks is quoted, and a profile has one name"
+                raise UsageError(f"{word!r} is no flag of %groat login: {quoted}", "groat login --help")
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
             found[name] = True

@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 from unittest import mock
@@ -95,3 +96,15 @@ def groatd(answer: Callable[[Groatd, dict[str, Any]], Optional[bytes]]) -> Itera
             yield server
         finally:
             server.close()
+
+
+def shown(e: Optional[BaseException]) -> str:
+    """What a logger with capture_locals has of an exception and of all that led to it, but for the tests' own frames."""
+    text = ""
+    while e is not None:
+        text += repr(e) + repr(vars(e))
+        for frame, line in traceback.walk_tb(e.__traceback__):
+            if os.path.dirname(frame.f_code.co_filename) != os.path.dirname(__file__):
+                text += f"\n{frame.f_code.co_name}:{line} {frame.f_locals!r}"
+        e = e.__cause__ or e.__context__
+    return text

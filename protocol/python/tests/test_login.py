@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unittest
 from typing import Any
+from unittest import mock
 
 import groat
 
@@ -30,8 +31,27 @@ class SigningIn(unittest.TestCase):
             groat.login_start("work", api=API)  # anew
             done = groat.login_finish()
         self.assertEqual(done.outcome, "already_signed_in")
-        with self.assertRaises(groat.UsageError):
-            groat.login_finish()
+        for names, said in (
+            ([], "groat.login_start has not begun a sign-in in this process, or it was given up\nhint: groat status"),
+            (["a b"], "groat.login_start has not begun a sign-in of profile a b in this process, or it was given up\n"
+                      "hint: groat login 'a b'"),
+        ):  # fmt: skip
+            with self.assertRaises(groat.UsageError) as caught:
+                groat.login_finish(*names)
+            self.assertEqual(str(caught.exception), said)
+
+    def test_two_that_are_under_way(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            groat.login_start("work")
+            groat._begun["other"] = groat._begun["work"]
+            try:
+                with self.assertRaises(groat.UsageError) as caught:
+                    groat.login_finish()
+            finally:
+                del groat._begun["other"]
+                groat.login_finish("work")
+        said = "sign-ins of work, other are under way: groat.login_finish takes the name of one"
+        self.assertEqual(str(caught.exception), said)
 
     def test_nobody_is_there(self) -> None:
         code = f"import groat; groat.login('x y'.split()[0], token_url='{API}/token', client_id='a b', no_browser=False)"
@@ -89,8 +109,40 @@ class Magic(unittest.TestCase):
         self.assertEqual(found, [(groat._magic, "line", "groat")])
         self.assertRegex(repr(groat._magic("status work")), r"^profile +state .*\nwork +fresh +good for ")
         self.assertRegex(repr(groat._magic("")), r"\nwork ")
-        for line in ("unlock now", "status --json", "login", "login --help"):
+        for line in ("unlock now", "status --json", "login --provider x", "logout", "list work", "get work", "network x", "'"):
             self.assertRaises(groat.UsageError, groat._magic, line)
+        with self.assertRaisesRegex(groat.UsageError, "^'email' is no flag of %groat login: what has blanks is quoted"):
+            groat._magic("login work --scope openid email")
+
+    def test_what_groat_lists(self) -> None:
+        at = re.escape(API.replace("http://", ""))
+        listed = repr(groat._magic("list"))
+        self.assertRegex(listed, rf"^profile +provider +account +server +APIs\nwork .*{at} +http://{at}$")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            for line in ("login", "login --help", "network", "profile show work"):
+                groat._magic(line)
+        for text in ("sign in:           groat login NAME", "Usage:\n  groat login", "proxy", API):
+            self.assertIn(text, said.getvalue())
+        self.assertRegex(repr(groat._Whoami({"sub": 5, "b": "\x1b"})), "^ *\nb +\ufffd\nsub +5$")
+
+    def test_a_hint_as_a_cell_takes_it(self) -> None:
+        cells = {  # fmt: skip
+            "groat list": "%groat list", "groat login": "%groat login", "groat login --help": "%groat login --help",
+            "groat unlock": "%groat unlock", "groat whoami work": "%groat whoami work",
+            "groat login a --keystore passphrase": "%groat login a --keystore passphrase",
+            "groat network": "%groat network", "groat logout work --yes": "%groat logout work --yes",
+            "export no_proxy='a b'": "%env no_proxy=a b",
+        }
+        for hint in (
+            "groat get work --min-ttl 838s", "groat keystore use sealed --passphrase", "groat login a && groat status",
+            "groat network set proxy $https_proxy", "groat 'a", "groat", "", "unset GROAT_SOCKET", "https://a/b",
+        ):  # fmt: skip
+            cells[hint] = hint
+        for hint, cell in cells.items():
+            self.assertEqual(groat._as_typed(hint), hint)
+            with mock.patch.multiple(groat, _loaded=True, _somebody=lambda: True):
+                self.assertEqual(groat._as_typed(hint), cell)
 
 
 class Shown(unittest.TestCase):
@@ -102,12 +154,16 @@ class Shown(unittest.TestCase):
             ({"state": "fresh", "expires_in": 9000, "blocked": "login_required"}, ["login required", "good for 2h30m"]),
             ({"state": "expired", "expires_at": 5}, ["expired", "has expired"]),
             ({"state": "fresh", "static": True}, ["fresh", "does not expire"]),
+            ({"state": "fresh", "expires_in": 59, "last": True}, ["fresh", "good for 59s, the sign-in ends with it"]),
             ({"state": "idle", "broken": True}, ["configuration error", ""]),
             ({"state": "keystore_unavailable"}, ["keystore unavailable", ""]),
         ]
         table = groat._Status({"profiles": [{"profile": "p", **state} for state, _ in rows]})
         self.assertEqual([row[1:3] for row in table.rows], [words for _, words in rows])
         self.assertEqual(repr(groat._Status({})), "no profiles yet\nnext: groat login")
+        locked = groat._Status({"profiles": [{"profile": "p"}], "keystore": {"use": "sealed", "state": "locked"}})
+        self.assertEqual(repr(locked).splitlines()[:2], ["keystore: sealed, locked", "next: groat unlock"])
+        self.assertIn("<div>keystore: sealed, locked</div>", locked._repr_html_())
 
     def test_foreign_text_is_text(self) -> None:
         foreign = "<script>\x1b[2J\n&"

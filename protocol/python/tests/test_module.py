@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import unittest
+from collections.abc import Callable
 from typing import Any, Optional
 from unittest import mock
 
@@ -268,7 +269,7 @@ class Starting(unittest.TestCase):
         unreachable, config = groat.Unreachable, groat.ConfigError
         cases: list[tuple[str, dict[str, str], str, type[groat.Error], str]] = [
             ("forbidden", {}, "", unreachable, "GROAT_NO_AUTOSTART forbids starting it\nhint: https://"),
-            ("no groat", may, "", unreachable, "not on PATH here\nhint: "),
+            ("no groat", may, "", unreachable, "or /usr/local/bin\nhint: https://"),
             ("no home", {"HOME": "x"}, "", groat.Error, "hint: "),
             ("a relative socket", {"GROAT_SOCKET": "s"}, "", config, "hint: unset GROAT_SOCKET"),
             ("a long socket", {"GROAT_SOCKET": "/" + "s" * 103}, "", config, "hint: unset GROAT_SOCKET"),
@@ -290,6 +291,19 @@ class Starting(unittest.TestCase):
                     groat.token("work")
                 self.assertIn(text, str(caught.exception))
                 self.assertLessEqual(str(caught.exception).count("\n"), 1)
+
+
+    def test_groat_where_make_install_puts_it(self) -> None:
+        with standin.environment(PATH="relative:~/bin") as home:
+            path = home + "/.local/bin/groat"
+            os.makedirs(home + "/.local/bin", 0o755)
+            with open(path, "w", encoding="utf-8"):
+                pass
+            self.assertNotEqual(groat._find("groat"), path)  # it is no program
+            os.chmod(path, 0o755)
+            self.assertEqual(groat._find("groat"), path)
+            os.chmod(home + "/.local/bin", 0o777)
+            self.assertNotEqual(groat._find("groat"), path)  # anybody's
 
 
 class Asyncio(unittest.TestCase):
@@ -478,3 +492,93 @@ class Results(unittest.TestCase):
             self.assertNotIn("next", groat.status())
         with standin.groatd(lambda server, request: result(request, {"profiles": [], "next": "a"})):
             self.assertRaises(groat.ProtocolError, groat.profiles)
+
+
+class Secrets(unittest.TestCase):
+    """No secret is in an error: neither in what it says, nor in the locals of a frame that a logger shows with it."""
+
+    def hides(self, secret: str, call: Callable[[], Any], kind: type[BaseException] = groat.Error) -> None:
+        try:  # assertRaises would clear the frames
+            call()
+        except kind as e:
+            self.assertNotIn(secret, standin.shown(e))
+            self.assertIsNone(e.__context__)
+        else:
+            self.fail("there was no error")
+
+    def test_answers(self) -> None:
+        key = {**TOKEN, "static": True}
+        answers: dict[str, Callable[[dict[str, Any]], bytes]] = {
+            "an API key": lambda request: result(request, key),
+            "no header": lambda request: result(request, {**TOKEN, "header": "X: other"}),
+            "no token": lambda request: result(request, {**TOKEN, "access_token": ["t0ken"]}),
+            "another id": lambda request: result({"id": 77}, TOKEN),
+            "no JSON": lambda request: result(request, TOKEN)[:-2] + b"\n",
+        }
+        for name, answer in answers.items():
+            with self.subTest(name), standin.groatd(lambda server, request: answer(request)):
+                self.hides("t0ken", lambda: groat.header("work") and groat.token("work"))
+                self.hides("t0ken", lambda: asyncio.run(groat.async_header("work")) and groat.token("work"))
+
+    def test_parameters(self) -> None:
+        refused = "s3cret"
+        for answer in (lambda request: error(request, -32001, "no", kind="login_required"), lambda request: None):
+            with standin.groatd(lambda server, request: answer(request)):
+                self.hides(refused, lambda: groat.reject(refused, "work"))
+                self.hides(refused, lambda: asyncio.run(groat.async_reject(refused, "work")))
+                self.hides(refused, lambda: groat.request("unlock", {"passphrase": refused}))
+                self.hides(refused, lambda: asyncio.run(groat.async_request("unlock", {"passphrase": refused})))
+
+    def test_what_is_typed(self) -> None:
+        def answer(server: Groatd, request: dict[str, Any]) -> bytes:
+            if request["method"] == "keystore" and not request["params"]:
+                return result(request, {"use": "sealed", "key": "passphrase"})
+            if request["method"] == "login":
+                prompt = {"login_id": "1", "question": 1, "kind": "secret", "text": "Password"}
+                return groat._encode({"jsonrpc": "2.0", "method": "prompt", "params": prompt}).encode() + b"\n"
+            last = {"id": 1} if request["method"] == "login_input" else request  # the sign-in's answer
+            return error(last, -32002, "no", kind="denied")
+
+        with standin.groatd(answer), mock.patch("getpass.getpass", lambda prompt: "s3cret"):
+            self.hides("s3cret", groat.unlock)
+            self.hides("s3cret", lambda: groat.login("work"))
+            self.hides("s3cret", lambda: groat.login("work", keystore="memory") and self.fail())
+        with standin.groatd(answer), mock.patch("getpass.getpass", lambda prompt: "s3cret "):
+            self.hides("s3cret", lambda: groat.login("work"))
+            self.hides("s3cret", lambda: groat.login_start("work"))
+        typed = iter(("s3cret", "s3crets"))
+        with standin.groatd(lambda server, request: result(request, {})), mock.patch(
+            "getpass.getpass", lambda prompt: next(typed)
+        ):
+            self.hides("s3cret", lambda: groat.login("work", keystore="passphrase"))
+
+    def test_an_interrupt(self) -> None:
+        def answer(server: Groatd, request: dict[str, Any]) -> bytes:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return b""
+
+        def interrupt(*args: object) -> None:
+            raise Interrupted
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            with standin.groatd(answer):
+                self.hides("s3cret", lambda: groat.reject("s3cret", "work"), Interrupted)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    def test_a_bug_is_shown_whole(self) -> None:
+        with standin.groatd(hand_out):
+            try:
+                groat.token("work", scope=object())  # type: ignore[arg-type]
+            except TypeError as e:
+                self.assertIn("\nask:", standin.shown(e))
+
+    def test_a_secret_is_silent(self) -> None:
+        secret = groat._Secret("s3cret")
+        for one in (secret, secret[1:], secret.encode(), secret.encode("ascii").decode()):
+            self.assertNotIn("3cre", repr(one))
+            self.assertNotIn(b"3cre", pickle.dumps(one))
+            self.assertEqual(copy.deepcopy(one), one)
+            self.assertIs(copy.copy(one), one)
+        self.assertEqual((str(secret), f"{secret}", secret.encode()), ("s3cret", "s3cret", b"s3cret"))

@@ -122,7 +122,7 @@ class OneMachine(unittest.TestCase):
         self.assertNotIn(groat.token("work").encode(), pickled)
 
     def test_a_worker_without_groat(self) -> None:
-        page = "hint: https://github.com/groat-dev/groat/blob/main/packaging/ELSEWHERE.md#clusters\n"
+        pages = "hint: https://github.com/groat-dev/groat/blob/main/packaging/"
         path = os.path.join(os.environ["HOME"], "worker")
         os.mkdir(path, mode=0o700)
         program = "import pickle, sys; sys.path.insert(0, sys.argv[1]); pickle.loads(bytes.fromhex(sys.argv[2]))()"
@@ -130,10 +130,11 @@ class OneMachine(unittest.TestCase):
         work = pickle.dumps(functools.partial(groat.token, "work")).hex()
         env = {"HOME": path, "XDG_RUNTIME_DIR": path, "PATH": path}
         forwarded = {"GROAT_SOCKET": path + "/gone", "GROAT_NO_AUTOSTART": "1"}
-        for more, said in (
-            ({}, "groatd does not run, and groat, which starts it, is not on PATH here\n"),
-            (forwarded, f"groatd does not run at {path}/gone, and GROAT_NO_AUTOSTART forbids starting it\n"),
-        ):
+        for more, said, page in (
+            ({}, f"groatd does not run, and groat, which starts it, {groat._NOT_FOUND}\n", "INSTALL.md\n"),
+            (forwarded, f"groatd does not run at {path}/gone, and GROAT_NO_AUTOSTART forbids starting it\n",
+             "ELSEWHERE.md#clusters\n"),
+        ):  # fmt: skip
             done = subprocess.run(argv + [work], env={**env, **more}, capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 1, done.stdout)
-            self.assertTrue(done.stderr.endswith("groat.Unreachable: " + said + page), done.stderr)
+            self.assertTrue(done.stderr.endswith("groat.Unreachable: " + said + pages + page), done.stderr)
