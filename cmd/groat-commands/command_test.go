@@ -182,7 +182,7 @@ func TestLoginCancel(t *testing.T) {
 		{"lab --cancel --provider spatiafi", outcome{report.ExitUsage, "", "groat: error: --cancel goes with no flag " +
 			"but --json\ngroat: hint: groat login lab --cancel\n"}},
 		{"--cancel", outcome{report.ExitUsage, "", "groat: error: --cancel ends the sign-in of one profile, and none is " +
-			"named\ngroat: hint: groat login NAME --cancel\n"}},
+			"named\ngroat: hint: groat login --help\n"}},
 	} {
 		if got := run(t, f.socket, "", append([]string{"login"}, strings.Fields(c.typed)...)...); got != c.want {
 			t.Errorf("%s: %+v", c.typed, got)

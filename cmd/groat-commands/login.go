@@ -116,13 +116,13 @@ func (a *app) loginCommand() *cobra.Command {
 // cancelLogin ends the login of a profile that is under way. No other flag goes with that.
 func (a *app) cancelLogin(cmd *cobra.Command, args []string, json bool) error {
 	if len(args) == 0 {
-		return errUsage(msgCancelWhat, "groat login NAME --cancel")
+		return errUsage(msgCancelWhat, "groat login")
 	}
 	params := protocol.LoginCancelParams{Profile: args[0]}
 	alone := true
 	cmd.Flags().Visit(func(f *pflag.Flag) { alone = alone && (f.Name == "cancel" || f.Name == "json") })
 	if !alone {
-		return errUsage(msgCancelAlone, "groat login "+visible.Word(params.Profile)+" --cancel")
+		return errCancelAlone(params.Profile)
 	}
 	var result protocol.LoginCancelResult
 	if err := a.call(cmd.Context(), providerTime, protocol.MethodLoginCancel, params, &result); err != nil {

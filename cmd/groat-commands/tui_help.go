@@ -49,7 +49,8 @@ with --secret-stdin; there is no flag for one.
 
 Signing in again uses what is there, and asks only where that has ended. A
 client, key or API key is given up for another one only after a question, or
-with --replace.`,
+with --replace. A profile has one sign-in at a time: --cancel ends the one that
+is under way.`,
 		example: `  groat login
   groat login spatiafi --provider spatiafi --username me@example.com
   groat login planet --provider planet-user

@@ -215,10 +215,12 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	return b.Bytes()
 }
 
-const (
-	msgCancelWhat  = "--cancel ends the sign-in of one profile, and none is named"
-	msgCancelAlone = "--cancel goes with no flag but --json"
-)
+const msgCancelWhat = "--cancel ends the sign-in of one profile, and none is named"
+
+func errCancelAlone(profile string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "--cancel goes with no flag but --json",
+		Hint: "groat login " + visible.Word(profile) + " --cancel"}
+}
 
 func textLoginCancelled(r protocol.LoginCancelResult) []byte {
 	if !r.Cancelled {
