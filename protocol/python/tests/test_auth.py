@@ -100,6 +100,14 @@ def tearDownModule() -> None:
         server.server_close()
 
 
+class Signing(groat.Auth):
+    """A caller's own."""
+
+    def __init__(self, profile: str, mine: int, *rest: str) -> None:
+        super().__init__(profile, mine, *rest)
+        self.mine = mine
+
+
 def resolved(host: Any, *rest: Any, **more: Any) -> Any:
     """Has each name be this machine."""
     return getaddrinfo(HOST, *rest, **more)
@@ -138,6 +146,9 @@ class Library:
         again = pickle.loads(pickled)
         self.assertEqual(json.loads(self.fetch(API.url + "/", again)[1])["credential"], self.bearer())
         self.assertEqual(repr(again), "groat.auth('work')")
+        again = pickle.loads(pickle.dumps(Signing("work", 1, "b", "c")))
+        self.assertEqual((type(again), again.mine), (Signing, 1))
+        self.assertEqual(repr(again), "groat.auth('work', min_ttl=1, scope='b', audience='c')")
 
     def test_once_more_after_401(self: Any) -> None:
         first = self.use(next(PROFILES))
