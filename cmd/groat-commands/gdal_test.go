@@ -122,7 +122,7 @@ func TestSetupGDAL(t *testing.T) {
 	}
 	parts.WriteProgram(t, filepath.Join(h.dir, "gdalinfo"), "#!/bin/sh\necho GDAL 3.6.2, released 2023/01/02\n")
 	o := h.run(env, "setup", "gdal", "work", "--yes")
-	if o.code != report.ExitConfig || !strings.Contains(o.stderr, "since GDAL 3.10, and is another (GDAL 3.6.2)") ||
+	if o.code != report.ExitConfig || !strings.Contains(o.stderr, "since GDAL 3.10, and here is GDAL 3.6.2") ||
 		len(exports()) != 3 {
 		t.Errorf("%+v", o)
 	}

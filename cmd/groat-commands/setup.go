@@ -70,6 +70,9 @@ type setupJSON struct {
 	Done    bool            `json:"done"` // the files are so now
 	Files   []setupFileJSON `json:"files"`
 	Left    []setup.Left    `json:"left,omitempty"`
+	Stays   []setup.Left    `json:"stays,omitempty"`
+	// Undecided are APIs that another profile lists too, where the tool says of neither that it is meant.
+	Undecided []string `json:"undecided,omitempty"`
 }
 
 type setupFileJSON struct {
@@ -203,7 +206,8 @@ func (a *app) showPlan(f *setupFlags, p *setup.Plan, done bool) error {
 	if !f.json {
 		return a.write(textPlanned(p, f.undo, done))
 	}
-	r := setupJSON{Tool: p.Tool, Profile: p.Profile, Done: done, Files: []setupFileJSON{}, Left: p.Left}
+	r := setupJSON{Tool: p.Tool, Profile: p.Profile, Done: done, Files: []setupFileJSON{}, Left: p.Left,
+		Stays: p.Stays, Undecided: p.Undecided}
 	for i := range p.Changes {
 		file := setupFileJSON{Path: p.Changes[i].Path, Copy: p.Changes[i].Copy}
 		for _, l := range p.Changes[i].Lines() {

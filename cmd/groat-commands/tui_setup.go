@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -170,7 +171,8 @@ func failSetup(err error, typed string) error {
 		if e.Tool == "cargo" {
 			since, helper = "has credential providers since 1.74", "cargo"
 		}
-		f.Message = fmt.Sprintf("%s %s, and is another (%s): nothing was changed", e.Tool, since, clean(e.Err.Error()))
+		is := cmp.Or(clean(e.Err.Error()), "one that does not say its version")
+		f.Message = fmt.Sprintf("%s %s, and here is %s: nothing was changed", e.Tool, since, is)
 		f.Hint = "groat helper " + helper + " --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
@@ -305,6 +307,8 @@ func showLine(text string) string {
 func textPlanned(p *setup.Plan, undo, done bool) []byte {
 	var b bytes.Buffer
 	switch {
+	case len(p.Changes) == 0 && undo && !done:
+		b.WriteString("nothing would be changed\n")
 	case len(p.Changes) == 0 && undo:
 		fmt.Fprintf(&b, "%s has nothing of profile %s any more\n", p.Tool, nameOf(p.Profile))
 	case len(p.Changes) == 0:
@@ -321,6 +325,14 @@ func textPlanned(p *setup.Plan, undo, done bool) []byte {
 				fmt.Fprintf(&b, "%s is kept as it was in %s\n", visible.Name(c.Path), visible.Name(c.Copy))
 			}
 		}
+	}
+	for _, l := range p.Stays {
+		fmt.Fprintf(&b, "note: %s in %s stays, since another profile needs it\n", visible.Name(l.Name),
+			visible.Name(l.Path))
+	}
+	for _, api := range p.Undecided {
+		fmt.Fprintf(&b, "note: another profile lists %s too, and %s names none: there it gets a token only with "+
+			"GROAT_PROFILE=%s\n", visible.Name(api), p.Tool, nameOf(p.Profile))
 	}
 	for _, l := range p.Left {
 		fmt.Fprintf(&b, "note: %s in %s was changed since, and is left as it is\n", visible.Name(l.Name),

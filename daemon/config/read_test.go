@@ -102,6 +102,10 @@ func TestDirectoriesThatOthersCouldWriteAreRefused(t *testing.T) {
 		refused(t, err, dir, "may be written by others (mode 0777)")
 		refused(t, save(d, Profile{Name: "lab", Provider: "spatiafi"}), dir, "may be written by others")
 		refused(t, d.Writable(), dir, "may be written by others")
+		refused(t, d.Removable("work"), dir, "may be written by others")
+		if err := d.Removable("lab"); err != nil { // there is no file of it
+			t.Error(err)
+		}
 		if e, _ := errors.AsType[*Error](err); e == nil || e.Hint != "chmod go-w "+dir {
 			t.Errorf("hint of %v", err)
 		}

@@ -145,6 +145,18 @@ func (d Dir) Remove(name string) (bool, error) {
 	return true, nil
 }
 
+// Removable reports, without changing a profile, why [Dir.Remove] would not remove this one's file, if there is one. A
+// logout calls it before it gives anything up.
+func (d Dir) Removable(name string) error {
+	if !ValidName(name) || d.off() {
+		return nil
+	}
+	if _, err := os.Lstat(d.profileFile(name)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return d.Writable()
+}
+
 // Writable returns an error unless Save could write its directory. It changes no profile.
 func (d Dir) Writable() error {
 	if err := d.on(); err != nil {

@@ -422,6 +422,15 @@ func Kinds() []Kind {
 	}
 }
 
+// KindNames is a list of all kinds for people.
+func KindNames() string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
+}
+
 // Stored returns the kind under which a credential obtained by k is stored.
 func (k Kind) Stored() Kind {
 	switch k {

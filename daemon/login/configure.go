@@ -187,7 +187,7 @@ func checkWords(q protocol.LoginParams) error {
 		}
 	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
-		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
+		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.KindNames())
 	}
 	return nil
 }

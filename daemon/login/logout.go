@@ -20,6 +20,9 @@ import (
 // credential, and removes the profile's file if groat wrote it. What would be lost for good is forgotten only where yes
 // is set; else the result says what stays at the provider, and nothing has changed. The error is a [*protocol.Error].
 func (s *Logins) Logout(p *profile.Profile, yes, keepRemote bool) (protocol.LogoutResult, error) {
+	if err := s.Profiles.Config.Removable(p.Name); err != nil { // before anything is asked or given up
+		return protocol.LogoutResult{}, s.Wire(err, p.Name)
+	}
 	r, err := s.describeLogout(p)
 	if err != nil {
 		return r, s.Wire(err, p.Name)

@@ -60,7 +60,7 @@ func (s *Set) named(w Wanted) (*Profile, error) {
 	if e := s.broken[w.Name]; e != nil {
 		return nil, e
 	}
-	return nil, &UnknownError{Wanted: Wanted{Name: w.Name}, Nearest: s.nearest(w.Name)}
+	return nil, &UnknownError{Wanted: Wanted{Name: w.Name}, Nearest: s.nearest(w.Name), First: len(s.known) == 0}
 }
 
 // forTarget is Pick for a target.
@@ -187,6 +187,8 @@ type UnknownError struct {
 	Choices []Listing
 	// Nearest is the profile's name that is nearest to the one that was asked for, or empty.
 	Nearest string
+	// First says that there is no profile at all, where a name was asked for.
+	First bool
 	// Broken are the profiles that cannot be used, where one of them may list the target.
 	Broken []string
 }

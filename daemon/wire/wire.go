@@ -222,7 +222,7 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
 	case w.Name != "" && at != "":
 		hint = "groat login " + w.Name + " --api " + visible.Word(at)
-	case at == "" && w.Name == "" && e.Matches == 0:
+	case e.First || at == "" && w.Name == "" && e.Matches == 0:
 		hint = "groat login"
 	case at != "":
 		hint = "groat login NAME --api " + visible.Word(at)

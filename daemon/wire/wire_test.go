@@ -55,6 +55,8 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{&profile.UnknownError{Wanted: profile.Wanted{Name: "home"}}, protocol.UnknownProfile,
 			"groat list"},
 		{&profile.UnknownError{}, protocol.UnknownProfile, "groat login"},
+		{&profile.UnknownError{Wanted: profile.Wanted{Name: "home"}, First: true}, protocol.UnknownProfile,
+			"groat login"},
 		{&profile.UnknownError{Matches: 2}, protocol.UnknownProfile, "groat list"},
 		{&profile.UnknownError{Wanted: profile.Wanted{Target: at}}, protocol.UnknownProfile,
 			"groat login NAME --api https://a.example"},

@@ -224,6 +224,12 @@ func (f *follower) provocations() []provocation {
 			f.run("dummy-key", "groat", "get", "key", "--refused")
 		}, typed: "groat get key --output header", wants: "has refused the key",
 			person: map[string]string{"groat login key": "printf another-key | groat login key"}},
+		// The credential is given up only where the file can go, too.
+		{name: "a closed directory of profiles", rows: []string{"config.Error"}, make: func(f *follower) {
+			f.groat("dummy-key\n", "login", "closed", "--provider", "climateengine-key", "--secret-stdin")
+			f.dir(filepath.Dir(f.profile("closed")), 0o500, f.uid)
+		}, typed: "groat logout closed --yes", wants: "cannot be written",
+			after: "groat get closed --output header && groat logout closed --yes"},
 		{name: "a full disk", rows: []string{"report.CannotWrite"}, typed: "groat get work >/dev/full",
 			wants: "cannot write the answer", after: "groat get work"},
 		{name: "no such tool", rows: []string{"groat-commands.errUnknownTool"}, typed: "groat setup gti work",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/attack"
 )
 
 // A groatd that groat starts logs to a private file, which "groat logs" shows and follows; it is ended with what it has
@@ -54,6 +55,7 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	// A restart changes nothing for who asks, before and meanwhile, and no server is asked.
 	asked := server.Count(sandbox.SpatiafiTokenPath)
 	r.vars = []string{"GROAT_NO_AUTOSTART=1"}
+	files := attack.WatchOpenFiles(strings.TrimSpace(token), "groatd", "groat-commands")
 	until, callers := make(chan struct{}), sync.WaitGroup{}
 	for range 2 {
 		callers.Go(func() {
@@ -82,6 +84,9 @@ func TestTheGroatdThatGroatStarts(t *testing.T) {
 	}
 	close(until)
 	callers.Wait()
+	if found, looked := files.Stop(); len(found) > 0 || looked == 0 {
+		t.Errorf("of %d open files these have the token: %v", looked, found)
+	}
 	waits := r.underWay(server, sandbox.Fault{Delay: time.Second})
 	asked++
 	r.groat("", "restart")

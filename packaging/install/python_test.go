@@ -86,6 +86,7 @@ func TestPythonPackage(t *testing.T) {
 	debian(t, nil, "python3", "-m", "pip", "install", "--quiet", "--no-compile", "--target", installed, wheel)
 	got := python(t, installed, `
 import groat, importlib.metadata as m
+assert groat.__version__ == m.version("groat"), groat.__version__
 d = m.distribution("groat")
 print(d.version, d.requires, d.metadata["Requires-Python"],
     sorted(str(f) for f in d.files if str(f).startswith("groat/")), groat.token.__name__)`)

@@ -65,6 +65,11 @@ func testTwoLines(t *testing.T, k *kernel) {
 		"groat: hint: groat login other --provider spatiafi --username you@example.com" {
 		t.Errorf("%q", failure)
 	}
+	_, failure = k.types(`groat.login("quake", provider="earthscope")`)
+	if !strings.HasSuffix(failure, ": nobody can do that while a program runs this\n"+
+		"groat: hint: groat login quake --provider earthscope") {
+		t.Errorf("%q", failure)
+	}
 	k.do(map[string]any{"nobody": false})
 	for source, want := range map[string]string{
 		`groat.ready("climate"), groat.ready("nowhere")`: "(True, False)",
@@ -73,7 +78,7 @@ func testTwoLines(t *testing.T, k *kernel) {
 		"%groat list":                                    "<td>api.climateengine.net</td>",
 		"%groat whoami climate":                          "<td>you@example.com</td>",
 		"%groat login":                                   "sign in:           groat login NAME",
-		"%groat unlock":                                  "", // it is open
+		"%groat unlock":                                  "keystore: sealed (key: file), ok",
 	} {
 		if text, failure := k.types(source); failure != "" || !strings.Contains(text, want) {
 			t.Errorf("%s: %s, %s", source, text, failure)

@@ -130,7 +130,9 @@ func (m *machine) signInByPython() {
 		"The same again: ", "signed in: profile work", "created: App Credentials")
 	python(`groat.login("work", keystore="passphrase")`, "already signed in: profile work") // the cell is run again
 	m.endDaemon()
-	python("print(groat.ready(\"work\"))\ngroat.unlock()\nprint(groat.ready(\"work\"))", "False\n", "True\n")
+	python("print(groat.ready(\"work\"))\ngroat.unlock()\nprint(groat.ready(\"work\"))", "False\n", "True\n",
+		"keystore: sealed (key: passphrase), ok")
+	python("groat.unlock()", "keystore: sealed (key: passphrase), ok") // nothing is asked
 	python(`groat.login("quake", provider="earthscope")`, "https://login.earthscope.org/", "  code: ",
 		"signed in: profile quake")
 }

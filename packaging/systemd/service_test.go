@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/attack"
 	"github.com/groat-dev/groat/packaging/pages"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
@@ -127,6 +128,7 @@ func TestM8TheRecipeAsPrinted(t *testing.T) {
 func (p *person) verbs(t *testing.T, token string) {
 	t.Helper()
 	asked := p.requests()
+	files := attack.WatchOpenFiles(strings.TrimSpace(token), "groatd", "groat-commands", "systemd")
 	until, caller := make(chan struct{}), sync.WaitGroup{}
 	caller.Go(func() {
 		for {
@@ -156,6 +158,9 @@ func (p *person) verbs(t *testing.T, token string) {
 	}
 	close(until)
 	caller.Wait()
+	if found, looked := files.Stop(); len(found) > 0 || looked == 0 {
+		t.Errorf("of %d open files these have the token: %v", looked, found)
+	}
 	if n := p.requests(); n != asked {
 		t.Errorf("%d token requests, want none", n-asked)
 	}

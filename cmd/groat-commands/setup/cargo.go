@@ -15,7 +15,7 @@ import (
 // cargo runs the program that registries.NAME.credential-provider names
 // (https://doc.rust-lang.org/cargo/reference/registry-authentication.html), for the registries of its own configuration
 // file. One of a project's file alone is set up by hand.
-var cargo = &Tool{Name: "cargo", Programs: []string{"cargo"}, Want: wantCargo}
+var cargo = &Tool{Name: "cargo", Programs: []string{"cargo"}, NamesNone: true, Want: wantCargo}
 
 // cargoHelper is the program that cargo runs.
 const cargoHelper = "cargo-credential-groat"

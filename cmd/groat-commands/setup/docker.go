@@ -9,7 +9,8 @@ import (
 // docker asks the helper that credHelpers of its config.json names for a registry, by the name behind
 // "docker-credential-" (https://docs.docker.com/reference/cli/docker/login/#credential-helpers). Podman, buildah and
 // skopeo read the same file (containers-auth.json(5)).
-var docker = &Tool{Name: "docker", Programs: []string{"docker", "podman", "skopeo", "buildah"}, Want: wantDocker}
+var docker = &Tool{Name: "docker", Programs: []string{"docker", "podman", "skopeo", "buildah"}, NamesNone: true,
+	Want: wantDocker}
 
 // dockerHelper is the program that docker runs for the name "groat".
 const dockerHelper = "docker-credential-groat"

@@ -9,7 +9,7 @@ import (
 
 // goTool runs the commands that GOAUTH names ("go help goauth"), which "go env -w" keeps in a file. GOAUTH is not for
 // one server alone: groat is asked for every one, and answers for those that a profile lists.
-var goTool = &Tool{Name: "go", Programs: []string{"go"}, Want: wantGo}
+var goTool = &Tool{Name: "go", Programs: []string{"go"}, NamesNone: true, Want: wantGo}
 
 func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	out, err := ask(ctx, nil, m.Find("go"), "env", "GOENV") // in no module: its toolchain might be another one

@@ -16,8 +16,10 @@ import (
 type Plan struct {
 	Tool, Profile string
 	Changes       []Change
-	// Left is what an undo leaves because it was changed by someone else since.
-	Left []Left
+	// Left is what an undo leaves because it was changed by someone else since, and Stays what another profile needs.
+	Left, Stays []Left
+	// Undecided are APIs that another profile lists too, of which the tool names neither.
+	Undecided []string
 
 	machine *Machine
 	record  *record // what becomes of the record; without edits it goes
@@ -69,6 +71,9 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 		return nil, &Error{Reason: NoAPI, Tool: t.Name, Profile: p.Name}
 	}
 	plan := &Plan{Tool: t.Name, Profile: p.Name, machine: m, old: old, record: &record{}}
+	if t.NamesNone {
+		plan.Undecided = p.Shared
+	}
 	for i := range files {
 		f := &files[i]
 		if f.Path, err = absolute(f.Path); err != nil {
@@ -252,7 +257,14 @@ func (p *Plan) revert(e edit) error {
 	if err != nil {
 		return err
 	}
-	if e = p.alone(e); len(e.Settings) == 0 {
+	all := e.Settings
+	e = p.alone(e)
+	for _, s := range all {
+		if e.find(s.Name) == nil {
+			p.Stays = append(p.Stays, Left{e.Path, s.Name})
+		}
+	}
+	if len(e.Settings) == 0 {
 		return nil
 	}
 	after, there, left, err := e.undone(was)

@@ -63,6 +63,8 @@ type Tool struct {
 	HeaderFile bool
 	// IDToken is set where the tool can be given the ID token.
 	IDToken bool
+	// NamesNone is set where the tool's question names an address and no profile.
+	NamesNone bool
 	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs, of which
 	// there is one at least. A path is there once; no file means that the tool could ask none of the APIs. The error is
 	// an [*Error].

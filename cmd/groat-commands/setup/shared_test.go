@@ -13,6 +13,21 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
+// Of tools that name no profile it is said where that cannot be decided.
+func TestUndecided(t *testing.T) {
+	p := setup.Profile{Name: "work", APIs: []string{"https://both.example"}, Shared: []string{"https://both.example"}}
+	for name, want := range map[string]int{"docker": 1, "git": 0} {
+		m := machine(t)
+		if name == "docker" {
+			m = dockerMachine(t)
+		}
+		plan, err := m.Setup(t.Context(), setup.Find(name), p)
+		if err != nil || len(plan.Undecided) != want {
+			t.Errorf("%s: %+v %v", name, plan, err)
+		}
+	}
+}
+
 // What two profiles need in a file stays until it is taken back for both, in whatever order; then everything is as it
 // was.
 func TestTwoProfilesNeedTheSame(t *testing.T) {
@@ -82,8 +97,10 @@ func TestTwoProfilesNeedTheSame(t *testing.T) {
 					}
 					for _, p := range []string{undone, other[undone]} {
 						plan, err := m.Undo(tool, p)
-						if left := apply(t, plan, err).Left; len(left) > 0 {
-							t.Errorf("%s: %v is left", p, left)
+						apply(t, plan, err)
+						same := tt.tool == "go" || tt.tool == "docker" // the others' settings name the profile
+						if len(plan.Left) > 0 || len(plan.Stays) > 0 != (same && p == undone) {
+							t.Errorf("%s: %v is left, %v stays", p, plan.Left, plan.Stays)
 						}
 						if p != undone {
 							break

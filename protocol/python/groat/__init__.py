@@ -20,12 +20,17 @@ PROTOCOL.md of groat says what is sent.
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 9):
+    raise ImportError("groat needs Python 3.9 or a later one")
+
 import json
 import os
 import socket
-import sys
 import time
 from _thread import allocate_lock  # threading's, without its import, which takes a fifth of all
+from _weakref import ref  # weakref's, likewise
 
 TYPE_CHECKING = False  # typing costs a fifth of the module's time to import
 if TYPE_CHECKING:
@@ -68,6 +73,7 @@ __all__ = [
     "login",
     "login_finish",
     "login_start",
+    "logout",
     "planet_auth",
     "profiles",
     "ready",
@@ -100,12 +106,14 @@ class Error(Exception):
     kind: str = "internal"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = _line(message)
-        self.hint = _line(hint)
+        self.message, self.hint = _line(message), _line(hint)
+        super().__init__(self.message, self.hint)
         self.retry_after: int | None = None
         self.code: int | None = None
         self.data: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, {self.hint!r})"
 
     def __str__(self) -> str:
         return self.message + ("\nhint: " + self.hint if self.hint else "")
@@ -196,11 +204,11 @@ _USAGE, _NO_METHOD, _NO_JSON = -32602, -32601, -32700  # JSON-RPC 2.0, section 5
 def _refusal(error: dict[str, Any]) -> Error:
     """The exception for the error object of an answer."""
     code, message, data = error.get("code"), error.get("message"), error.get("data")
-    if not isinstance(code, int) or not isinstance(message, str):
+    if type(code) is not int or not isinstance(message, str):
         raise ValueError("an error without code and message")
     if not isinstance(data, dict):
         data = {}
-    kind, hint, later = data.get("kind"), data.get("hint"), data.get("retry_after")
+    kind, hint = data.get("kind"), data.get("hint")
     made: Error
     if code == _NO_METHOD:
         made = ProtocolError("the groatd that runs is of another version and does not know this", "groat restart")
@@ -211,17 +219,71 @@ def _refusal(error: dict[str, Any]) -> Error:
         made = (UsageError if code == _USAGE else ProtocolError)(message)
     if isinstance(hint, str):
         made.hint = _line(hint)
-    if isinstance(later, int):
-        made.retry_after = later
-    made.code, made.data = code, data
+    made.code, made.data, made.retry_after = code, data, _whole(data.get("retry_after"))
+    if isinstance(data.get("network"), dict):
+        _other_network(made, data["network"])
     return made
 
 
+def _other_network(made: Error, network: dict[str, Any]) -> None:
+    """Says, beside a connection's error, where groatd's way to servers is not this process's."""
+    import shlex
+
+    def theirs(setting: str) -> str:
+        value = network.get(setting)
+        return str(value.get("value") or "") if isinstance(value, dict) else ""
+
+    def ours(*names: str) -> tuple[str, str]:
+        return next(((name, os.environ[name]) for name in names if os.environ.get(name)), ("", ""))
+
+    setting, hint = "", ""
+    if made.hint.startswith("groat network set ca_file "):  # a certificate that nothing vouches for
+        variable, path = ours("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        if os.path.isfile(path) and os.path.abspath(path) != theirs("ca_file"):
+            setting, hint = "ca_file", "groat network set ca_file " + shlex.quote(os.path.abspath(path))
+    else:
+        variable, url = ours("https_proxy", "HTTPS_PROXY")
+        scheme, found, rest = url.rpartition("://")
+        user, at, host = rest.rstrip("/").rpartition("@")
+        shown = (scheme.lower() if found else "http") + "://" + host
+        if url and shown != theirs("proxy"):
+            # A proxy that takes a password is not for a file: groatd has it from the environment of its start.
+            setting, hint = "proxy", made.hint if at else "groat network set proxy " + shlex.quote(shown)
+    if not setting:
+        return
+    since = min(_whole(network.get("started_at")) or 0, 1 << 32)
+    began = time.strftime(" since %Y-%m-%d %H:%M", time.localtime(since)) if since else ""
+    used = f"uses {theirs(setting)} instead" if theirs(setting) else "does not use it"
+    made.message += _line(f" ({variable} is set here; groatd runs{began} with an environment of its own and {used})")
+    made.hint = _line(hint)
+
+
+def _whole(value: object) -> int | None:
+    """A number of JSON that is whole, or None: true and false are numbers in Python."""
+    return value if type(value) is int else None
+
+
+# What is printable and cannot be seen: other default-ignorable characters and variation selectors, as Unicode's
+# PropList.txt has them, and a symbol without ink.
+_UNSEEN = (
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+_MOST_MARKS = 4  # on one character: scripts need three, and more would cover other lines
+
+
 def _line(text: str) -> str:
-    """The text as one line that cannot steer a terminal."""
-    if text.isprintable():
+    """The text as one line of what can be seen, which cannot steer a terminal."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else " " if c in "\r\n\t" else "\ufffd" for c in text)
+    from unicodedata import category
+
+    line, marks = "", 0
+    for c in text:
+        marks = marks + 1 if category(c)[0] == "M" else 0
+        seen = c.isprintable() and marks <= _MOST_MARKS and not any(low <= ord(c) <= high for low, high in _UNSEEN)
+        line += c if seen else " " if c in "\r\n\t" else "\ufffd"
+    return line
 
 
 class _Secret(str):
@@ -636,7 +698,7 @@ class _Route:
 
 _LONGEST_LINE = 65536
 _CHUNK = 16384
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have SIGPIPE end it
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CONNECT_TIME, _ANSWER_TIME, _START_TIME = 3.0, 10.0, 60.0
 # What may be asked once more where the connection ended before the answer.
 _REPEATABLE = frozenset(("hello", "token", "reject", "status", "profiles", "providers", "whoami", "warnings"))
@@ -663,6 +725,7 @@ def _no_constant(name: str) -> NoReturn:
 
 _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_quote = json.encoder.encode_basestring_ascii  # type: ignore[attr-defined] # what _encode does with a str
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -687,6 +750,7 @@ class _Connection:
     def __init__(self, sock: socket.socket, place_id: str) -> None:
         self.sock = sock
         self.client: _Client | None = None  # to whom it is given back
+        self.known: Any = None  # what the client has of it
         self._place = f'"place":"{place_id}",' if place_id else ""
         self._id = 0
         self._received = b""
@@ -701,13 +765,20 @@ class _Connection:
 
     def close(self) -> None:
         if self.client is not None:
-            self.client.open.discard(self)
+            self.client.open.discard(self.known)
         self.sock.close()
 
-    def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
-        """Makes one request and returns its result. It takes timeout seconds at most."""
-        line = self.ask(method, params)
-        sock, end = self.sock, time.monotonic() + timeout
+    def __del__(self) -> None:
+        """Closes what an interrupt left behind, between two steps."""
+        self.sock.close()
+
+    def call(
+        self, method: str, params: Mapping[str, Any] | None, timeout: float, end: float | None = None
+    ) -> dict[str, Any]:
+        """Makes one request and returns its result. It takes timeout seconds at most, until end of monotonic()."""
+        line, sock = self.ask(method, params), self.sock
+        if end is None:
+            end = time.monotonic() + timeout
         try:
             if sock.gettimeout() != timeout:
                 sock.settimeout(timeout)
@@ -737,6 +808,7 @@ class _Connection:
                 result = self.hear(await loop.sock_recv(sock, _CHUNK))
                 if result is not None:
                     return result
+                await asyncio.sleep(0)  # sock_recv does not wait where there is more
 
         try:
             return await asyncio.wait_for(converse(), timeout)
@@ -748,8 +820,8 @@ class _Connection:
     def ask(self, method: str, params: Mapping[str, Any] | None) -> bytes:
         """The line of a request, whose answer is what hear then takes."""
         self._id += 1
-        body = ",".join([f"{_encode(name)}:{_encode(value)}" for name, value in params.items()]) if params else ""
-        text = f'{{"jsonrpc":"2.0","id":{self._id},{self._place}"method":{_encode(method)},"params":{{{body}}}}}\n'
+        body = ",".join([f"{_quote(name)}:{_encode(value)}" for name, value in params.items()]) if params else ""
+        text = f'{{"jsonrpc":"2.0","id":{self._id},{self._place}"method":{_quote(method)},"params":{{{body}}}}}\n'
         line = text.encode("ascii")
         if len(line) > _LONGEST_LINE:
             raise UsageError("the request is longer than 64 KiB, and was not sent")
@@ -799,6 +871,13 @@ class _Connection:
         return result
 
 
+class _Socket(socket.socket):
+    """A socket that ends no program by SIGPIPE, wherever groatd has closed the connection: a script may have it so."""
+
+    def send(self, data: Any, flags: int = 0) -> int:  # asyncio's way
+        return super().send(data, flags | _NO_SIGNAL)
+
+
 def _broken(e: OSError) -> Error:
     """What a failed system call on a connection means."""
     if isinstance(e, (TimeoutError, socket.timeout)):  # one class since Python 3.10
@@ -810,8 +889,10 @@ def _broken(e: OSError) -> Error:
 
 def _dial(path: str, place_id: str) -> _Connection | None:
     """A connection to a socket, or None where nobody listens. Nothing is sent before the server's user is known."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if sys.platform == "darwin":
+            sock.setsockopt(socket.SOL_SOCKET, 0x1022, 1)  # SO_NOSIGPIPE of its sys/socket.h
         sock.settimeout(_CONNECT_TIME)
         end = time.monotonic() + _CONNECT_TIME
         while True:
@@ -857,40 +938,52 @@ def _server_uid(sock: socket.socket) -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)  # in both, the second of the 32-bit members
 
 
+def _left(end: float) -> float:
+    """The seconds until end, and not quite none."""
+    return max(end - time.monotonic(), 0.001)
+
+
 class _Client:
     """The connections of one environment. It is thread-safe: each connection is one call's while it is used."""
 
     def __init__(self, env: tuple[Any, ...]) -> None:
         self.env = env
         self.idle: list[_Connection] = []  # to append and to pop is atomic
-        self.open: set[_Connection] = set()
+        self.open: set[Any] = set()  # weak references
         self._starting = allocate_lock()
         self._gates: dict[Any, Any] = {}  # a semaphore for each asyncio loop
+        self._gates_lock = allocate_lock()  # each loop is another thread's
 
     def call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Makes a request, within timeout seconds of the moment that groatd is reached."""
+        end = time.monotonic() + timeout
         repeatable = method in _REPEATABLE
         connection = self._idle_one() if repeatable else None
         if connection is not None:
             try:
                 with connection:
-                    return connection.call(method, params, timeout)
+                    return connection.call(method, params, timeout, end)
             except _Closed:
                 self.close()  # what is idle is of the groatd that has ended
-        for pause in _PAUSES if repeatable else ():
+        pauses = iter(_PAUSES if repeatable else ())
+        while True:
+            began = time.monotonic()
             try:
                 with self._connect() as connection:
-                    return connection.call(method, params, timeout)
+                    end += time.monotonic() - began
+                    return connection.call(method, params, _left(end), end)
             except _Closed:
-                time.sleep(pause)
-        with self._connect() as connection:
-            return connection.call(method, params, timeout)
+                pause = next(pauses, None)
+                if pause is None or _left(end) <= pause:
+                    raise
+            time.sleep(pause)
 
     async def async_call(self, method: str, params: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
         """Is call for a coroutine of asyncio."""
         import asyncio
 
         async with self._gate(asyncio.get_running_loop()):
+            end = time.monotonic() + timeout
             repeatable = method in _REPEATABLE
             connection = self._idle_one() if repeatable else None
             if connection is not None:
@@ -899,22 +992,28 @@ class _Client:
                         return await connection.async_call(method, params, timeout)
                 except _Closed:
                     self.close()
-            for pause in _PAUSES if repeatable else ():
+            pauses = iter(_PAUSES if repeatable else ())
+            while True:
+                began = time.monotonic()
                 try:
                     with await self._async_connect() as connection:
-                        return await connection.async_call(method, params, timeout)
+                        end += time.monotonic() - began
+                        return await connection.async_call(method, params, _left(end))
                 except _Closed:
-                    await asyncio.sleep(pause)
-            with await self._async_connect() as connection:
-                return await connection.async_call(method, params, timeout)
+                    pause = next(pauses, None)
+                    if pause is None or _left(end) <= pause:
+                        raise
+                await asyncio.sleep(pause)
 
     def _gate(self, loop: Any) -> Any:
         import asyncio
 
-        if loop not in self._gates:
-            self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
-            self._gates[loop] = asyncio.Semaphore(_MOST)
-        return self._gates[loop]
+        with self._gates_lock:
+            gate = self._gates.get(loop)
+            if gate is None:
+                self._gates = {known: gate for known, gate in self._gates.items() if not known.is_closed()}
+                self._gates[loop] = gate = asyncio.Semaphore(_MOST)
+            return gate
 
     async def _async_connect(self) -> _Connection:
         """Connects in a thread: groatd may have to be started. Where nobody waits any more the connection is closed."""
@@ -957,8 +1056,8 @@ class _Client:
                     found = route.reach()
         if found is None:
             raise Unreachable(f"groatd does not run at {route.own}", "groat status")
-        found.client = self
-        self.open.add(found)
+        found.client, found.known = self, ref(found, self.open.discard)
+        self.open.add(found.known)
         return found
 
 
@@ -1010,7 +1109,7 @@ def _find(program: str) -> str | None:
     """
     uid = os.getuid()
     named = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    for directory in [*named, os.path.join(os.path.expanduser("~"), ".local/bin"), "/usr/local/bin"]:
+    for directory in [*named, *(os.path.expanduser(directory) for directory in _INSTALLED)]:
         path = os.path.join(directory, program)
         if not (_absolute(directory) and os.path.isfile(path) and os.access(path, os.X_OK)):
             continue
@@ -1025,6 +1124,7 @@ def _find(program: str) -> str | None:
     return None
 
 
+_INSTALLED = ("~/.local/bin", "/usr/local/bin")
 _NOT_FOUND = "is neither on PATH nor in ~/.local/bin or /usr/local/bin"
 
 
@@ -1062,8 +1162,10 @@ def _after_fork() -> None:
     global _client, _client_lock
     client, _client, _client_lock = _client, None, allocate_lock()
     if client is not None:
-        for connection in client.open:  # the parent's descriptors stay open
-            connection.sock.close()
+        for known in list(client.open):  # the parent's descriptors stay open
+            connection = known()
+            if connection is not None:
+                connection.sock.close()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -1115,7 +1217,7 @@ class Token:
         self.header: dict[str, str] = {name: value}
         self.profile: str = result.get("profile", "")
         self.api: str = result.get("api", "")
-        self.expires_at: int | None = result.get("expires_at")
+        self.expires_at = _whole(result.get("expires_at"))
         self.scope: str = result.get("scope", "")
         self.token_type: str = result.get("token_type", "")
         self.static: bool = result.get("static", False)
@@ -1144,6 +1246,17 @@ def _access_token(result: Mapping[str, Any]) -> str:
     return _text(result, "access_token")
 
 
+def _seconds(name: str, value: Any) -> Any:
+    """A parameter that is a number of seconds."""
+    try:
+        int(value)
+    except (TypeError, ValueError, OverflowError):
+        value = None
+    if value is None or isinstance(value, str):
+        raise UsageError(f"{name} is a number of seconds, such as 600")
+    return value
+
+
 def _params(
     profile: str | None,
     min_ttl: int | None,
@@ -1162,13 +1275,13 @@ def _params(
     if target is not None:
         params["target"] = target
     if min_ttl is not None:
-        params["min_ttl"] = int(min_ttl)
+        params["min_ttl"] = int(_seconds("min_ttl", min_ttl))
     if scope is not None:
         params["scope"] = scope
     if audience is not None:
         params["audience"] = audience
     if timeout != _DEFAULT_WAIT:
-        params["wait"] = -int(-timeout // 1)  # rounded up
+        params["wait"] = -int(-_seconds("timeout", timeout) // 1)  # rounded up
     if refused is not None:
         params["access_token"] = refused.access_token if isinstance(refused, Token) else refused
     return params
@@ -1362,14 +1475,15 @@ class Auth:
     A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
     API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
     is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
-    proxies are those of the environment: give none as proxies for http, which groat could not know of.
+    proxies are those of the environment: give none as proxies for http, which groat could not know of. With httpx, a
+    transport of your own that makes a request anew hands on the request's extensions, without which it has no token.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
     rewound. Otherwise the API's answer is returned.
 
-    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by repr(),
-    as with an answer or an error, is without the token, and is not to be sent again from there.
+    It holds no token, is thread-safe, and is pickled as what it was made of. A request that is pickled or shown by
+    repr(), as with an answer or an error, is without the token.
     """
 
     handler_order = 490  # among urllib's handlers: before those that open connections
@@ -1385,10 +1499,12 @@ class Auth:
         self._rest = min_ttl, scope, audience
 
     def __repr__(self) -> str:
-        return f"groat.auth({self.profile!r})"
+        # All parameters are in it: fsspec tells file systems apart by it.
+        rest = zip(("min_ttl", "scope", "audience"), self._rest)
+        return f"groat.auth({self.profile!r}{''.join(f', {name}={v!r}' for name, v in rest if v is not None)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Auth, (self.profile, *self._rest)
+        return _unpickled, (type(self), dict(self.__dict__))
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -1440,39 +1556,32 @@ class Auth:
     # httpx asks for a flow: it is sent each answer, and may yield another request.
 
     def sync_auth_flow(self, request: Any) -> Iterator[Any]:
-        t, extensions = self._token(_httpx_address(request.url).target()), request.extensions
-        if not _httpx_put(request, t, False):
-            yield request
-            return
-        answers: list[Any] = []
+        flow = _HTTPXFlow(request, self._token(_httpx_address(request.url).target()))
         try:
-            answers.append((yield request))
-            refused = _httpx_refused(answers[0], t)
-            if refused is not None:
-                better = self._better(t.access_token, _httpx_address(refused.url), _httpx_can_repeat(refused))
-                if better is not None:
-                    refused.headers.update(better.header)
-                    answers.append((yield refused))
-        finally:
-            _httpx_take_off(request, answers, t, extensions)
-
-    async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
-        t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
-        if not _httpx_put(request, t, True):
-            yield request
-            return
-        answers: list[Any] = []
-        try:
-            answers.append((yield request))
-            refused = _httpx_refused(answers[0], t)
+            flow.put(request, flow.token, False)
+            refused = flow.refused((yield request))
             if refused is not None:
                 at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
-                better = await self._async_better(t.access_token, at, again)
+                better = self._better(flow.token.access_token, at, again)
                 if better is not None:
-                    refused.headers.update(better.header)
-                    answers.append((yield refused))
+                    flow.put(refused, better, False)
+                    yield refused
         finally:
-            _httpx_take_off(request, answers, t, extensions)
+            flow.end()
+
+    async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
+        flow = _HTTPXFlow(request, await self._async_token(_httpx_address(request.url).target()))
+        try:
+            flow.put(request, flow.token, True)
+            refused = flow.refused((yield request))
+            if refused is not None:
+                at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
+                better = await self._async_better(flow.token.access_token, at, again)
+                if better is not None:
+                    flow.put(refused, better, True)
+                    yield refused
+        finally:
+            flow.end()
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1507,6 +1616,12 @@ def _quiet(t: Token) -> Token:
     t.header = {name: _Secret(value) for name, value in t.header.items()}
     t.access_token = _Secret(t.access_token)
     return t
+
+
+def _unpickled(cls: type[Auth], attributes: dict[str, Any]) -> Auth:
+    made = cls.__new__(cls)
+    made.__dict__.update(attributes)
+    return made
 
 
 class _Address:
@@ -1660,57 +1775,104 @@ def _httpx_address(url: Any) -> _Address:
     return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
 
 
-def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
-    """Puts a token on a request, if that brings no header of its own.
+class _HTTPXHeaders:
+    """What is changed in httpx.Headers: they have one field more, but a copy does not."""
 
-    httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
-    connection's trace takes off any header, as soon as a request leaves the API.
+    _groat: tuple[bytes, bytes]
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        own: list[tuple[bytes, bytes]] = super().raw  # type: ignore[misc]
+        return own if self._name() in [name.lower() for name, _ in own] else [*own, self._groat]
+
+    def _name(self) -> bytes:
+        return self._groat[0].lower()
+
+    def __getitem__(self, name: str) -> str:
+        if super().__contains__(name) or name.lower().encode() != self._name():  # type: ignore[misc]
+            value: str = super().__getitem__(name)  # type: ignore[misc]
+            return value
+        return self._groat[1].decode("ascii")
+
+    def __contains__(self, name: Any) -> bool:
+        return bool(super().__contains__(name)) or name.lower().encode() == self._name()  # type: ignore[misc]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__mro__[2], (self.multi_items(),)  # type: ignore[attr-defined]
+
+
+class _HTTPXFlow:
+    """Has a request of httpx carry a token, and those that httpx makes of it where it follows a redirect in the API.
+
+    httpx copies a request's headers for the next one, and takes off a header Authorization alone, at another origin
+    alone. So the token is in headers whose copies are without it, and the connection's trace puts it on again where a
+    request stays in the API. Where a transport has no such trace, a redirect is followed without the token.
     """
-    ((name, value),) = t.header.items()
-    if name in request.headers:
-        return False
-    request.headers[name] = value
-    before = request.extensions.get("trace")
 
-    def strip(info: Mapping[str, Any]) -> None:
-        leaving = info.get("request")
-        if leaving is not None:
-            url = leaving.url
-            at = _Address(url.scheme.decode(), url.host.decode(), url.port, url.target.decode("latin-1"))
-            if not at.is_within(t.api):
-                leaving.headers = [(n, v) for n, v in leaving.headers if n.lower() != name.lower().encode()]
+    def __init__(self, request: Any, t: Token) -> None:
+        self.token, self.request = t, request
+        self.carried = self.seen = self.ended = False
+        self.before: list[tuple[Any, Any, Any]] = []
 
-    def trace(event: str, info: Mapping[str, Any]) -> None:
-        strip(info)
-        if before is not None:
-            before(event, info)
+    def put(self, request: Any, t: Token, is_async: bool) -> None:
+        """Puts a token on a request, if that brings no header of its own."""
+        ((name, value),) = t.header.items()
+        httpx, plain = sys.modules["httpx"], request.headers
+        if isinstance(plain, _HTTPXHeaders):
+            plain = httpx.Headers(plain)  # the request is being sent a second time at once
+        if name in plain:
+            return
+        headers = _mix(_HTTPXHeaders, httpx.Headers)(plain)
+        headers._groat = self.field = name.encode("ascii"), value.encode("ascii")
+        if self.field in httpx.Headers(headers).raw:
+            raise ConfigError("this version of httpx would send the token wherever a redirect leads", "groat version")
+        self.token, self.carried = t, True
+        self.before.append((request, plain, request.extensions))
+        request.headers, request.extensions = headers, self.traced(request.extensions, is_async)
 
-    async def async_trace(event: str, info: Mapping[str, Any]) -> None:
-        strip(info)
-        if before is not None:
-            await before(event, info)
+    def traced(self, extensions: Mapping[str, Any], is_async: bool) -> dict[str, Any]:
+        others = extensions.get("trace")
+        if getattr(others, "groat", None) is self:  # a request that follows a redirect
+            return {**extensions}
 
-    request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
-    return True
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            self.see(info.get("request"))
+            if others is not None:
+                others(event, info)
 
+        async def async_trace(event: str, info: Mapping[str, Any]) -> None:
+            self.see(info.get("request"))
+            if others is not None:
+                await others(event, info)
 
-def _httpx_take_off(request: Any, answers: list[Any], t: Token, extensions: Any) -> None:
-    """Leaves the caller's request as it was, and those of redirects: they may be sent again, and shown."""
-    made = [one.request for answer in answers for one in (*answer.history, answer)]
-    for one in (request, *made, *(answer.next_request for answer in answers)):
-        if one is not None:
-            for name in t.header:
-                one.headers.pop(name, None)
-            one.extensions = extensions
+        chosen: Any = async_trace if is_async else trace
+        chosen.groat = self
+        return {**extensions, "trace": chosen}
 
+    def see(self, request: Any) -> None:
+        """Looks at a request that is about to be sent."""
+        if request is None or self.ended:
+            return
+        self.seen, url, name = True, request.url, self.field[0].lower()
+        headers = [(n, v) for n, v in request.headers if (n.lower(), v) != (name, self.field[1])]
+        at = _Address(url.scheme.decode(), url.host.decode(), url.port, url.target.decode("latin-1"))
+        self.carried = at.is_within(self.token.api) and name not in [n.lower() for n, _ in headers]
+        request.headers = [*headers, self.field] if self.carried else headers
 
-def _httpx_refused(answer: Any, t: Token) -> Any:
-    """The request that an API refused with this token, or None."""
-    ((name, value),) = t.header.items()
-    request = answer.request
-    if answer.status_code != 401 or t.static or request.headers.get(name) != value:
-        return None
-    return request if _httpx_address(request.url).is_within(t.api) else None
+    def refused(self, answer: Any) -> Any:
+        """The request that an API refused with the token, or None."""
+        request = answer.request
+        if answer.status_code != 401 or self.token.static or not self.carried:
+            return None
+        if request is not self.request and not self.seen:
+            return None  # only the trace knows
+        return request if _httpx_address(request.url).is_within(self.token.api) else None
+
+    def end(self) -> None:
+        """Leaves the requests as they were: they may be sent again, and shown."""
+        self.ended = True
+        for request, headers, extensions in reversed(self.before):
+            request.headers, request.extensions = headers, extensions
 
 
 def _httpx_can_repeat(request: Any) -> bool:
@@ -2246,7 +2408,7 @@ class _FsspecClient:
         self._groat = signing
 
     def __repr__(self) -> str:
-        return repr(self._groat)  # fsspec tells file systems apart by it
+        return repr(self._groat)
 
     async def __call__(self, loop: object = None, **settings: Any) -> Any:
         return self._groat.client_session(**settings)
@@ -2425,6 +2587,7 @@ _LOGIN = frozenset(
     "resources trust".split()
 )
 _SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
+_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # as groat has it
 _LISTS = frozenset(("resources", "trust"))
 _FLAGS = {"resources": "api"}  # what groat login calls them, where it is not the same
 # How long a person may take (groatd gives a sign-in up sooner), and groatd for a step of its own.
@@ -2445,13 +2608,13 @@ class SignIn:
             for name in ("profile", "outcome", "grant", "issuer", "client_id", "keystore")
         )
         self.created: bool = bool(result.get("created"))
-        self.expires_at: int | None = result.get("expires_at")
+        self.expires_at = _whole(result.get("expires_at"))
 
     def __str__(self) -> str:
         already = "already " if self.outcome == "already_signed_in" else ""
         text = f"{already}signed in: profile {self.profile} at {self.issuer}"
-        left = self.result.get("expires_in")
-        if isinstance(left, int) and left > 0:
+        left = _whole(self.result.get("expires_in"))
+        if left is not None and left > 0:
             text += f"; access token good for {_duration(left)}"
         if self.created:
             text += f"\ncreated: App Credentials {self.client_id}, which exist at the provider from now on"
@@ -2471,7 +2634,8 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
     parameters are those of PROTOCOL.md, "login", which are those of "groat login" with _ for -: provider, username,
     client_id, issuer, grant, scope, api (or resources), and so on. A profile that exists needs none. What to open, and
     the code to type there, is shown below the cell and taken away again at the end. A password or another secret is
-    asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails.
+    asked for by getpass: it is in no cell, no output and no history. Where nobody can be asked the call fails; so it
+    does, in a notebook that a program runs, where somebody would have to open an address.
 
     paste     asks for the address that the browser ended at, where that is on another machine
     keystore  where credentials are kept on this machine, where nothing is chosen yet: "keychain", "passphrase" (an
@@ -2479,7 +2643,12 @@ def login(profile: str, *, paste: bool = False, keystore: str | None = None, **p
 
     A call that is interrupted gives the sign-in up.
     """
-    return _SigningIn(profile, parameters, paste, keystore).finish()
+    return _login(_SigningIn(profile, parameters, paste, keystore))
+
+
+def _login(begun: _SigningIn) -> SignIn:
+    begun.alone = _notebook() is not None and not _somebody()
+    return begun.finish()
 
 
 @_public
@@ -2519,12 +2688,34 @@ def whoami(profile: str | None = None) -> dict[str, Any]:
 
 @_public
 def unlock() -> None:
-    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks."""
+    """Opens a locked keystore, as "groat unlock" does: its passphrase is asked for by getpass, or the desktop asks.
+
+    Where it is open nobody is asked. The state of the keystore is shown as login shows what it came to.
+    """
     state = request("keystore")
-    params: dict[str, Any] = {}
-    if state.get("use") == "sealed" and state.get("key") == "passphrase":
-        params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
-    request("unlock", params, timeout=_STEP_TIME)
+    if state.get("state") != "ok" or state.get("use") == "keychain":
+        params: dict[str, Any] = {}
+        if state.get("use") == "sealed" and state.get("key") == "passphrase":
+            params["passphrase"] = _hidden("Passphrase of the keystore", Locked, "groat unlock")
+        state = request("unlock", params, timeout=_STEP_TIME)
+    _Page().end(_keystore_text(state))
+
+
+@_public
+def logout(profile: str, *, yes: bool = False, keep_remote: bool = False) -> dict[str, Any]:
+    """Ends a profile's session at the provider, and forgets the profile here; the result is PROTOCOL.md's, "logout".
+
+    yes          also where the provider keeps a client, which cannot be deleted there: without it that is refused
+    keep_remote  leaves the session at the provider as it is
+    """
+    import shlex
+
+    done = request("logout", {"profile": profile, "yes": yes, "keep_remote": keep_remote}, timeout=_STEP_TIME)
+    if not done.get("forgotten"):
+        stays = f"client {done.get('client_id')} stays at {done.get('issuer')}"
+        hint = f"groat logout {shlex.quote(profile)} --yes"
+        raise UsageError(f"{stays}: yes=True forgets the profile all the same", hint)
+    return done
 
 
 _KEYSTORES = {
@@ -2597,6 +2788,8 @@ class _SigningIn:
         self.pid, self.paste, self.page = os.getpid(), paste, _Page()
         self.patience, self.received = _STEP_TIME, b""
         self.pasting: dict[str, Any] | None = None  # the prompt that wants the browser's address
+        self.flags = False  # whether the parameters were typed as the flags of groat login
+        self.alone = False  # whether nobody sees the page before the end
         self.again = False  # whether what was pasted may have been something else
         self.result: SignIn | None = None
         self.connection = _current()._connect()
@@ -2697,12 +2890,14 @@ class _SigningIn:
 
     def _send(self, method: str, params: dict[str, Any]) -> None:
         self.connection.sock.settimeout(_ANSWER_TIME)
-        self.connection.sock.sendall(self.connection.ask(method, params))
+        self.connection.sock.sendall(self.connection.ask(method, params), _NO_SIGNAL)
 
     def _ended(self, message: dict[str, Any]) -> None:
         error, result = message.get("error"), message.get("result")
         if isinstance(error, dict):
             refusal = _refusal(error)
+            if not self.flags:
+                refusal.message = _without_flags(refusal.message)
             if refusal.hint.startswith("groat keystore use sealed "):  # nothing is chosen yet
                 refusal.hint = self.command + " --keystore passphrase"
             raise refusal
@@ -2724,6 +2919,8 @@ class _SigningIn:
             self.patience = _STEP_TIME
             self._answer(prompt, "yes" if self._ask(text) else "no")
         elif kind in ("device", "browser"):
+            if self.alone:
+                raise LoginRequired(f"{text.rstrip(':')}: nobody can do that while a program runs this", self.command)
             self.patience = _PERSON_TIME
             self.page.ask(prompt)
             if kind == "browser" and self.paste:
@@ -2767,6 +2964,19 @@ def _flag(name: str, value: Any) -> str:
     if name == "set":
         value = [f"{key}={word}" for key, word in value.items()]
     return "".join(f"{flag} {shlex.quote(str(word))}" for word in (value if isinstance(value, list) else [value]))
+
+
+def _without_flags(text: str) -> str:
+    """A sentence of groatd's about flags of groat login, with what login calls them in their place."""
+    import re
+
+    def name(found: re.Match[str]) -> str:
+        flag = found[1].replace("-", "_")
+        if flag not in _LOGIN and flag not in _FLAGS.values():
+            return found[0]
+        return flag + (f'="{found[2]}"' if found[2] else "")
+
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)(?: ([a-z]+(?:_[a-z]+)+))?", name, text)
 
 
 def _notebook() -> Any:
@@ -2837,7 +3047,8 @@ def _prompt_text(prompt: dict[str, Any]) -> str:
 def _prompt_html(prompt: dict[str, Any]) -> str:
     from html import escape
 
-    url, code, left = _line(str(prompt.get("url", ""))), _line(str(prompt.get("code") or "")), prompt.get("expires_in")
+    url, code = _line(str(prompt.get("url", ""))), _line(str(prompt.get("code") or ""))
+    left = _whole(prompt.get("expires_in"))
     html = f"<div>{escape(_line(str(prompt.get('text', ''))))}</div>"
     if url.startswith(("https://", "http://")):
         html += f'<p><a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(url)}</a></p>'
@@ -2846,7 +3057,7 @@ def _prompt_html(prompt: dict[str, Any]) -> str:
     if code:
         html += f'<p>code: <code style="font-size: 150%">{escape(code)}</code></p>'
     html += _qr_svg(str(prompt.get("qr") or ""))
-    if isinstance(left, int) and left > 0:
+    if left is not None and left > 0:
         html += f"<div>the code is good for {_duration(left)}; this waits for you</div>"
     return html
 
@@ -3004,8 +3215,9 @@ def _as_typed(hint: str) -> str:
         if len(words) > 1 and words[0] == "groat" and "$" not in hint:
             _magic_call(words[1:])
             return "%" + hint
-        if len(words) == 2 and words[0] == "export" and "$" not in hint:
-            return "%env " + words[1]
+        if len(words) == 2 and words[0] == "export":
+            word = words[1].replace("$no_proxy", os.environ.get("no_proxy", ""))
+            return hint if "$" in word else "%env " + word
     except ValueError:  # also UsageError
         pass
     return hint
@@ -3014,8 +3226,8 @@ def _as_typed(hint: str) -> str:
 def _magic(line: str) -> Any:
     """What groat has at a terminal, as far as a cell can be its terminal.
 
-    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, logout PROFILE [flags], network,
-    profile. What login and the last three take, "%groat login --help" and so on say.
+    %groat status [PROFILE], list, whoami [PROFILE], login PROFILE [flags], unlock, keystore, logout PROFILE [flags],
+    network, profile. What login and the last three take, "%groat login --help" and so on say.
     """
     import shlex
 
@@ -3037,18 +3249,27 @@ def _magic_call(words: list[str]) -> Callable[[], Any]:
             return lambda: print(_groat(*words).rstrip("\n"))
         if not rest[0].startswith("-"):
             parameters = _parameters(rest[1:])
-            return lambda: login(rest[0], **parameters)
+            return lambda: _login_by_flags(rest[0], parameters)
         raise UsageError("the first word after %groat login is the name of the profile", "groat login --help")
     if command == "unlock" and not rest:
         return unlock
+    if command == "keystore" and not rest:
+        return lambda: print(_groat("keystore").rstrip("\n"))
     if command == "list" and not rest:
         return lambda: _List(profiles())
     if command in ("status", "whoami") and len(rest) < 2 and not (profile or "").startswith("-"):
         if command == "whoami":
             return lambda: _Whoami(whoami(profile))
         return lambda: _Status(status(profile))
-    known = "status, list, whoami, login, logout, unlock, network and profile"
-    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last two", "groat status")
+    known = "status, list, whoami, login, unlock, keystore, logout, network and profile"
+    raise UsageError(f"%groat knows {known}, and no flags but those of login and the last three", "groat status")
+
+
+def _login_by_flags(profile: str, parameters: dict[str, Any]) -> SignIn:
+    keystore = parameters.pop("keystore", None)
+    begun = _SigningIn(profile, parameters, False, keystore)
+    begun.flags = True
+    return _login(begun)
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
@@ -3066,10 +3287,15 @@ def _parameters(words: list[str]) -> dict[str, Any]:
                 raise UsageError(f"{word!r} is no flag of %groat login: {quoted}", "groat login --help")
             raise UsageError(f"%groat login does not know {word!r}", "groat login --help")
         if name in _SWITCHES:
-            found[name] = True
+            if equals and value not in _TRUE + _FALSE:
+                raise UsageError(f"{flag} is true or false, not {value!r}", "groat login --help")
+            found[name] = not equals or value in _TRUE
             continue
         if not equals:
-            value = next(rest, "")
+            following = next(rest, None)
+            if following is None:
+                raise UsageError(f"{flag} needs a value", "groat login --help")
+            value = following
         if name == "set":
             key, _, value = value.partition("=")
             found.setdefault(name, {})[key] = value
@@ -3078,3 +3304,22 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
+
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Of the package's version, which an installed one has; a copied file has "0"."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import metadata
+
+        try:
+            installed = metadata.distribution("groat")
+            if os.path.samefile(str(installed.locate_file("groat/__init__.py")), __file__):
+                return installed.version
+        except (metadata.PackageNotFoundError, OSError):
+            pass
+        return "0"

@@ -99,7 +99,7 @@ def groatd(answer: Callable[[Groatd, dict[str, Any]], Optional[bytes]]) -> Itera
 
 
 def shown(e: Optional[BaseException]) -> str:
-    """What a logger with capture_locals has of an exception and of all that led to it, but for the tests' own frames."""
+    """What a logger with capture_locals has of an exception and of what led to it, but for the tests' own frames."""
     text = ""
     while e is not None:
         text += repr(e) + repr(vars(e))

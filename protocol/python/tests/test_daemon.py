@@ -4,6 +4,7 @@ GROAT_TEST_API is the address of the authorization server, which has an API at /
 """
 
 import asyncio
+import datetime
 import json
 import os
 import pickle
@@ -104,6 +105,11 @@ class Trouble(unittest.TestCase):
         most = caught.exception.data["max_min_ttl"]
         self.assertEqual(caught.exception.hint, f"groat get work --min-ttl {most}s")
         self.assertRaises(ValueError, groat.token, "../work")
+        for wrong in ("10m", datetime.timedelta(minutes=10), float("nan"), float("inf"), "600", [1]):
+            with self.assertRaisesRegex(groat.UsageError, "^min_ttl is a number of seconds, such as 600$"):
+                groat.token("work", min_ttl=wrong)  # type: ignore[arg-type]
+            with self.assertRaisesRegex(groat.UsageError, "^timeout is a number of seconds, such as 600$"):
+                groat.header("work", timeout=wrong)  # type: ignore[arg-type]
 
     def test_a_locked_keystore(self) -> None:
         def run(*command: str) -> None:

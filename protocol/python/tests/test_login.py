@@ -63,6 +63,29 @@ class SigningIn(unittest.TestCase):
         self.assertRegex(error, r'^groat\.LoginRequired: Client secret of "a b", for 127.*: nobody can type it here$')
         self.assertEqual(hint, f"hint: groat login x --token-url {API}/token --client-id 'a b'")
 
+    def test_a_profile_that_is_forgotten(self) -> None:
+        with self.assertRaises(groat.UnknownProfile):
+            groat.logout("nowhere")
+
+    def test_flags_in_a_sentence_are_parameters(self) -> None:
+        for said, is_now in (
+            ("name the client with --client-id", "name the client with client_id"),
+            ("--api is another; --secret-stdin is not", "api is another; --secret-stdin is not"),
+            ("one that exists signs in by --grant client_credentials", 'one that exists signs in by '
+             'grant="client_credentials"'),
+        ):  # fmt: skip
+            self.assertEqual(groat._without_flags(said), is_now)
+        with self.assertRaisesRegex(groat.UsageError, "with client_id\n"), contextlib.redirect_stderr(io.StringIO()):
+            groat.login("ee", provider="google")
+        with self.assertRaisesRegex(groat.UsageError, "with --client-id\n"):
+            groat._magic("login ee --provider google")
+
+    def test_a_keystore_that_is_open(self) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            groat.unlock()
+        self.assertEqual(said.getvalue(), "keystore: sealed (key: file), ok\n")
+
     def test_a_secret_in_a_call_is_refused(self) -> None:
         for name in ("password", "client_secret", "api_key", "token", "secret"):
             with self.assertRaises(groat.UsageError) as caught:
@@ -86,7 +109,10 @@ class Magic(unittest.TestCase):
             groat._parameters("--provider spatiafi --api=https://a --api https://b --no-browser --set k=v".split()),
             {"provider": "spatiafi", "resources": ["https://a", "https://b"], "no_browser": True, "set": {"k": "v"}},
         )
-        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a"):
+        for word, value in (("--replace", True), ("--replace=true", True), ("--replace=F", False), ("--replace=0", False)):
+            self.assertEqual(groat._parameters([word]), {"replace": value})
+        for words in ("--secret", "--secret-stdin", "--json", "x", "--Provider a", "--replace=no", "--replace=", "--api",
+                      "--no-browser=no"):  # fmt: skip
             self.assertRaises(groat.UsageError, groat._parameters, words.split())
 
     def test_a_parameter_as_a_flag(self) -> None:
@@ -109,7 +135,8 @@ class Magic(unittest.TestCase):
         self.assertEqual(found, [(groat._magic, "line", "groat")])
         self.assertRegex(repr(groat._magic("status work")), r"^profile +state .*\nwork +fresh +good for ")
         self.assertRegex(repr(groat._magic("")), r"\nwork ")
-        for line in ("unlock now", "status --json", "login --provider x", "logout", "list work", "get work", "network x", "'"):
+        for line in ("unlock now", "status --json", "login --provider x", "logout", "list work", "get work",
+                     "network x", "keystore use memory", "'"):  # fmt: skip
             self.assertRaises(groat.UsageError, groat._magic, line)
         with self.assertRaisesRegex(groat.UsageError, "^'email' is no flag of %groat login: what has blanks is quoted"):
             groat._magic("login work --scope openid email")
@@ -120,9 +147,10 @@ class Magic(unittest.TestCase):
         self.assertRegex(listed, rf"^profile +provider +account +server +APIs\nwork .*{at} +http://{at}$")
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            for line in ("login", "login --help", "network", "profile show work"):
+            for line in ("login", "login --help", "network", "profile show work", "keystore"):
                 groat._magic(line)
-        for text in ("sign in:           groat login NAME", "Usage:\n  groat login", "proxy", API):
+        keystore = "\nkeystore: sealed (key: file), ok"
+        for text in ("sign in:           groat login NAME", "Usage:\n  groat login", "proxy", API, keystore):
             self.assertIn(text, said.getvalue())
         self.assertRegex(repr(groat._Whoami({"sub": 5, "b": "\x1b"})), "^ *\nb +\ufffd\nsub +5$")
 
@@ -131,8 +159,9 @@ class Magic(unittest.TestCase):
             "groat list": "%groat list", "groat login": "%groat login", "groat login --help": "%groat login --help",
             "groat unlock": "%groat unlock", "groat whoami work": "%groat whoami work",
             "groat login a --keystore passphrase": "%groat login a --keystore passphrase",
-            "groat network": "%groat network", "groat logout work --yes": "%groat logout work --yes",
-            "export no_proxy='a b'": "%env no_proxy=a b",
+            "groat network": "%groat network", "groat keystore": "%groat keystore",
+            "groat logout work --yes": "%groat logout work --yes",
+            "export no_proxy='a b'": "%env no_proxy=a b", 'export no_proxy="$no_proxy,a"': "%env no_proxy=b,a",
         }
         for hint in (
             "groat get work --min-ttl 838s", "groat keystore use sealed --passphrase", "groat login a && groat status",
@@ -141,7 +170,8 @@ class Magic(unittest.TestCase):
             cells[hint] = hint
         for hint, cell in cells.items():
             self.assertEqual(groat._as_typed(hint), hint)
-            with mock.patch.multiple(groat, _loaded=True, _somebody=lambda: True):
+            no_proxy = mock.patch.dict(os.environ, no_proxy="b")
+            with no_proxy, mock.patch.multiple(groat, _loaded=True, _somebody=lambda: True):
                 self.assertEqual(groat._as_typed(hint), cell)
 
 

@@ -1,14 +1,18 @@
 """The module without a groatd: against a stand-in, or against nothing."""
 
+import ast
 import asyncio
+import contextlib
 import copy
 import os
 import pickle
 import signal
 import socket
+import sys
 import threading
+import time
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Optional
 from unittest import mock
 
@@ -19,6 +23,16 @@ from standin import TOKEN, Groatd, error, result
 
 def hand_out(server: Groatd, request: dict[str, Any]) -> bytes:
     return result(request, TOKEN)
+
+
+@contextlib.contextmanager
+def sigpipe_ends() -> Iterator[None]:
+    """Has SIGPIPE end the process, as many a script has it."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 class Interrupted(BaseException):
@@ -74,13 +88,52 @@ class Connections(unittest.TestCase):
     def test_groatd_is_restarted(self) -> None:
         with standin.groatd(hand_out) as server:
             groat.token("work")
-            before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as many a script has it
-            try:
+            with sigpipe_ends():
                 server.hang_up()
                 self.assertEqual(groat.token("work"), "t0ken")
-            finally:
-                signal.signal(signal.SIGPIPE, before)
-            self.assertEqual(len(server.connections), 2)
+                server.hang_up()
+                self.assertEqual(asyncio.run(groat.async_token("work")), "t0ken")
+            self.assertEqual(len(server.connections), 3)
+
+    def test_groatd_ends_while_a_secret_is_typed(self) -> None:
+        def prompt(server: Groatd, request: dict[str, Any]) -> bytes:
+            params = {"login_id": "1", "question": 1, "kind": "secret", "text": "Password"}
+            return groat._encode({"jsonrpc": "2.0", "method": "prompt", "params": params}).encode() + b"\n"
+
+        def typed(what: str) -> str:
+            server.hang_up()
+            return "s3cret"
+
+        with standin.groatd(prompt) as server, mock.patch("getpass.getpass", typed), sigpipe_ends():
+            self.assertRaises(groat.Unreachable, groat.login, "work")
+
+    def test_repeats_are_within_the_timeout(self) -> None:
+        clock = mock.Mock(wraps=time, monotonic=lambda: now[0])
+        clock.sleep = lambda seconds: now.append(now.pop() + seconds)
+        now = [0.0]
+
+        def slow(server: Groatd, request: dict[str, Any]) -> None:
+            now.append(now.pop() + 0.6)
+
+        with standin.groatd(slow) as server, mock.patch.object(groat, "time", clock):
+            for call in (groat.request, lambda *args, **kw: asyncio.run(groat.async_request(*args, **kw))):
+                server.requests.clear()
+                self.assertRaises(groat.Unreachable, call, "hello", timeout=1)
+                self.assertEqual(len(server.requests), 2)
+                server.requests.clear()
+                self.assertRaises(groat.Unreachable, call, "hello", timeout=3)
+                self.assertEqual(len(server.requests), 3)
+
+    def test_a_connection_that_is_lost_is_closed(self) -> None:
+        with standin.groatd(hand_out) as server:
+            client = groat._current()
+            number = client._connect().sock.fileno()  # an interrupt may come before it is used
+            self.assertRaises(OSError, os.fstat, number)
+            self.assertEqual((len(server.connections) < 2, client.open), (True, set()))
+            groat.token("work")
+            self.assertEqual(len(client.open), 1)
+            client.close()
+            self.assertEqual(client.open, set())
 
     def test_what_was_not_answered_is_repeated_if_it_may_be(self) -> None:
         def answer(server: Groatd, request: dict[str, Any]) -> Optional[bytes]:
@@ -262,6 +315,49 @@ class Connections(unittest.TestCase):
                     os.unlink(server.path)
 
 
+class Explained(unittest.TestCase):
+    def test_another_way_to_servers(self) -> None:
+        network = {"started_at": 1785600000, "proxy": {"value": "http://b:1", "from": "x"}}
+        here, proxy = "is set here; groatd runs since 2026-0", "groat network set proxy http://a:1"
+        vouched = {"hint": "groat network set ca_file FILE"}
+        for more, variables, said, hint in (
+            ({}, {"https_proxy": "HTTP://a:1/"}, here, proxy),
+            ({}, {"HTTPS_PROXY": "a:1"}, "environment of its own and uses http://b:1 instead)", proxy),
+            ({}, {"https_proxy": "http://me:s3cret@a:1"}, here, "groat network"),
+            ({}, {"https_proxy": "http://me@b:1"}, "", "groat network"),
+            ({}, {}, "", "groat network"),
+            (vouched, {"https_proxy": "a:1"}, "", vouched["hint"]),
+            (vouched, {"SSL_CERT_FILE": "/nowhere"}, "", vouched["hint"]),
+            (vouched, {"REQUESTS_CA_BUNDLE": __file__}, "its own and does not use it)", "groat network set ca_file "),
+        ):
+
+            def refuse(server: Groatd, request: dict[str, Any]) -> bytes:
+                data = {"kind": "temporary", "hint": "groat network", "network": network, **more}
+                return error(request, -32002, "no way", **data)
+
+            with self.subTest(variables), standin.groatd(refuse), mock.patch.dict(os.environ, variables):
+                with self.assertRaises(groat.Temporary) as caught:
+                    groat.token("work")
+                self.assertTrue(caught.exception.message.startswith("no way" + (" (" if said else "")))
+                self.assertIn(said, caught.exception.message)
+                self.assertNotIn("s3cret", str(caught.exception))
+                self.assertTrue(caught.exception.hint.startswith(hint), caught.exception.hint)
+                e = caught.exception
+                self.assertEqual(repr(e), f"Temporary({e.message!r}, {e.hint!r})")
+
+    def test_a_python_that_is_too_old(self) -> None:
+        with open(groat.__file__, encoding="utf-8") as module:
+            source = module.read()
+        ast.parse(source, feature_version=(3, 8))  # else it says "invalid syntax"
+        old = mock.patch.object(sys, "version_info", (3, 8, 20))
+        with old, self.assertRaisesRegex(ImportError, "needs Python 3.9"):
+            exec(compile(source, groat.__file__, "exec"), {"__name__": "groat"})
+
+    def test_the_version(self) -> None:
+        self.assertEqual(groat.__version__, "0")  # a copied file has none
+        self.assertRaises(AttributeError, getattr, groat, "tokens")
+
+
 class Starting(unittest.TestCase):
     def test_what_keeps_groatd_from_starting(self) -> None:
         says = "#!/bin/sh\n(echo 'groat: error: no such host: h'; echo 'groat: hint: groat logs') >&2; exit "
@@ -280,8 +376,9 @@ class Starting(unittest.TestCase):
             ("groat starts nothing", may, "#!/bin/sh\n", unreachable, "groatd does not run"),
             ("groat hangs", may, "#!/bin/sh\nexec /bin/sleep 600\n", unreachable, "hint: "),
         ]
+        elsewhere = mock.patch.object(groat, "_INSTALLED", ("~/.local/bin",))  # this machine may have one
         for name, variables, script, kind, text in cases:
-            with self.subTest(name), standin.environment(PATH="relative:~/bin", **variables) as home:
+            with self.subTest(name), standin.environment(PATH="relative:~/bin", **variables) as home, elsewhere:
                 if script:
                     os.mkdir(home + "/bin")
                     with open(home + "/bin/groat", "w", encoding="utf-8") as f:
@@ -330,6 +427,49 @@ class Asyncio(unittest.TestCase):
             asyncio.run(run())  # another loop
             self.assertEqual(groat.token("work"), "t0ken")
             self.assertEqual(len(server.connections), 1)
+
+    def test_the_loop_goes_on_in_a_flood(self) -> None:
+        turns, heard = [0], set()
+        hear = groat._Connection.hear
+
+        def counting(connection: groat._Connection, chunk: bytes) -> Any:
+            heard.add(turns[0])
+            return hear(connection, chunk)
+
+        async def run() -> None:
+            waiting = asyncio.ensure_future(groat.async_token("work"))
+            while not waiting.done():
+                turns[0] += 1
+                await asyncio.sleep(0)
+            await waiting
+
+        def flood(server: Groatd, request: dict[str, Any]) -> bytes:
+            return b'{"jsonrpc":"2.0","method":"later"}\n' * 100 + result(request, TOKEN)
+
+        with standin.groatd(flood), mock.patch.object(groat, "_CHUNK", 35):
+            with mock.patch.object(groat._Connection, "hear", counting):
+                asyncio.run(run())
+        self.assertGreater(len(heard), 100)
+
+    def test_loops_in_threads_have_a_gate_each(self) -> None:
+        client, got = groat._Client(()), []
+
+        class Loop:
+            other: Optional[threading.Thread] = None
+
+            def is_closed(self) -> bool:
+                if self.other is not None and not self.other.ident:
+                    self.other.start()
+                    self.other.join(0.1)  # it may have to wait until this one is done
+                return False
+
+        first, second, third = Loop(), Loop(), Loop()
+        first.other = threading.Thread(target=lambda: got.append(client._gate(third)))
+        client._gate(first)
+        gate = client._gate(second)
+        first.other.join()
+        self.assertIs(client._gate(second), gate)
+        self.assertIs(client._gate(third), got[0])
 
     def test_many_at_once(self) -> None:
         async def run() -> list[str]:
@@ -438,6 +578,15 @@ class Results(unittest.TestCase):
     def test_an_error_cannot_steer_a_terminal(self) -> None:
         e = self.refuse(-32002, "a\nb\x1b[2J\u202e", kind="temporary", hint="c\rd")
         self.assertEqual(str(e), "a b\ufffd[2J\ufffd\nhint: c d")
+        for unseen in "\u034f\u115f\u1160\u17b4\u180b\u180f\u2800\u3000\u3164\ufe0f\uffa0\ufeff\U000e0100\ud800":
+            self.assertEqual(groat._line(f"a{unseen}b"), "a\ufffdb", ascii(unseen))
+        self.assertEqual(groat._line("a" + "\u0301" * 50), "a" + "\u0301" * 4 + "\ufffd" * 46)
+        for plain in ("zażółć", "日本語", "naïve – “so”", "e\u0301\u0301 e\u0301", "😀"):
+            self.assertEqual(groat._line(plain), plain)
+
+    def test_what_is_no_number_is_not_passed_on(self) -> None:
+        for value, seen in ((7, 7), (True, None), (1.5, None), ("7", None), (None, None)):
+            self.assertEqual(self.refuse(-32002, "x", kind="temporary", retry_after=value).retry_after, seen)
 
     def test_parameters(self) -> None:
         with standin.groatd(hand_out) as server, mock.patch.dict(os.environ, {"GROAT_PROFILE": "home"}):

@@ -125,7 +125,8 @@ class OneMachine(unittest.TestCase):
         pages = "hint: https://github.com/groat-dev/groat/blob/main/packaging/"
         path = os.path.join(os.environ["HOME"], "worker")
         os.mkdir(path, mode=0o700)
-        program = "import pickle, sys; sys.path.insert(0, sys.argv[1]); pickle.loads(bytes.fromhex(sys.argv[2]))()"
+        program = "import pickle, sys; sys.path.insert(0, sys.argv[1])\nimport groat; groat._INSTALLED = ()\n"
+        program += "pickle.loads(bytes.fromhex(sys.argv[2]))()"
         argv = [sys.executable, "-I", "-B", "-c", program, os.path.dirname(os.path.dirname(groat.__file__))]
         work = pickle.dumps(functools.partial(groat.token, "work")).hex()
         env = {"HOME": path, "XDG_RUNTIME_DIR": path, "PATH": path}

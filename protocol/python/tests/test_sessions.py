@@ -264,6 +264,10 @@ class Fsspec(Sent):
         files = fsspec.filesystem("http", **groat.storage_options("work"))
         self.assertIn(b"/api/info", files.cat(API + "/api/info"))
         self.assertIs(files, fsspec.filesystem("http", **groat.storage_options("work")))
+        made = {files}
+        for other in ({"scope": "read"}, {"scope": "write"}, {"audience": "read"}):
+            made.add(fsspec.filesystem("http", **groat.storage_options("work", **other)))
+        self.assertEqual(len(made), 4)
         seen = {s[1:] for s in self.sent() if s[0] == "/api/info"}
         self.assertEqual(seen, {(200, digest(groat.token("work")))})
 
