@@ -1475,7 +1475,8 @@ class Auth:
     A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
     API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
     is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
-    proxies are those of the environment: give none as proxies for http, which groat could not know of.
+    proxies are those of the environment: give none as proxies for http, which groat could not know of. With httpx, a
+    transport of your own that makes a request anew hands on the request's extensions, without which it has no token.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
@@ -1555,39 +1556,32 @@ class Auth:
     # httpx asks for a flow: it is sent each answer, and may yield another request.
 
     def sync_auth_flow(self, request: Any) -> Iterator[Any]:
-        t, extensions = self._token(_httpx_address(request.url).target()), request.extensions
-        if not _httpx_put(request, t, False):
-            yield request
-            return
-        answers: list[Any] = []
+        flow = _HTTPXFlow(request, self._token(_httpx_address(request.url).target()))
         try:
-            answers.append((yield request))
-            refused = _httpx_refused(answers[0], t)
-            if refused is not None:
-                better = self._better(t.access_token, _httpx_address(refused.url), _httpx_can_repeat(refused))
-                if better is not None:
-                    refused.headers.update(better.header)
-                    answers.append((yield refused))
-        finally:
-            _httpx_take_off(request, answers, t, extensions)
-
-    async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
-        t, extensions = await self._async_token(_httpx_address(request.url).target()), request.extensions
-        if not _httpx_put(request, t, True):
-            yield request
-            return
-        answers: list[Any] = []
-        try:
-            answers.append((yield request))
-            refused = _httpx_refused(answers[0], t)
+            flow.put(request, flow.token, False)
+            refused = flow.refused((yield request))
             if refused is not None:
                 at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
-                better = await self._async_better(t.access_token, at, again)
+                better = self._better(flow.token.access_token, at, again)
                 if better is not None:
-                    refused.headers.update(better.header)
-                    answers.append((yield refused))
+                    flow.put(refused, better, False)
+                    yield refused
         finally:
-            _httpx_take_off(request, answers, t, extensions)
+            flow.end()
+
+    async def async_auth_flow(self, request: Any) -> AsyncIterator[Any]:
+        flow = _HTTPXFlow(request, await self._async_token(_httpx_address(request.url).target()))
+        try:
+            flow.put(request, flow.token, True)
+            refused = flow.refused((yield request))
+            if refused is not None:
+                at, again = _httpx_address(refused.url), _httpx_can_repeat(refused)
+                better = await self._async_better(flow.token.access_token, at, again)
+                if better is not None:
+                    flow.put(refused, better, True)
+                    yield refused
+        finally:
+            flow.end()
 
     # aiohttp has no such place that could send a request again, before 3.12: it gets a session.
 
@@ -1781,57 +1775,104 @@ def _httpx_address(url: Any) -> _Address:
     return _Address(url.scheme, url.raw_host.decode("ascii"), url.port, url.raw_path.decode("ascii"))
 
 
-def _httpx_put(request: Any, t: Token, is_async: bool) -> bool:
-    """Puts a token on a request, if that brings no header of its own.
+class _HTTPXHeaders:
+    """What is changed in httpx.Headers: they have one field more, but a copy does not."""
 
-    httpx follows redirects by itself, and takes only a header Authorization off, and only at another origin. So the
-    connection's trace takes off any header, as soon as a request leaves the API.
+    _groat: tuple[bytes, bytes]
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        own: list[tuple[bytes, bytes]] = super().raw  # type: ignore[misc]
+        return own if self._name() in [name.lower() for name, _ in own] else [*own, self._groat]
+
+    def _name(self) -> bytes:
+        return self._groat[0].lower()
+
+    def __getitem__(self, name: str) -> str:
+        if super().__contains__(name) or name.lower().encode() != self._name():  # type: ignore[misc]
+            value: str = super().__getitem__(name)  # type: ignore[misc]
+            return value
+        return self._groat[1].decode("ascii")
+
+    def __contains__(self, name: Any) -> bool:
+        return bool(super().__contains__(name)) or name.lower().encode() == self._name()  # type: ignore[misc]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__mro__[2], (self.multi_items(),)  # type: ignore[attr-defined]
+
+
+class _HTTPXFlow:
+    """Has a request of httpx carry a token, and those that httpx makes of it where it follows a redirect in the API.
+
+    httpx copies a request's headers for the next one, and takes off a header Authorization alone, at another origin
+    alone. So the token is in headers whose copies are without it, and the connection's trace puts it on again where a
+    request stays in the API. Where a transport has no such trace, a redirect is followed without the token.
     """
-    ((name, value),) = t.header.items()
-    if name in request.headers:
-        return False
-    request.headers[name] = value
-    before = request.extensions.get("trace")
 
-    def strip(info: Mapping[str, Any]) -> None:
-        leaving = info.get("request")
-        if leaving is not None:
-            url = leaving.url
-            at = _Address(url.scheme.decode(), url.host.decode(), url.port, url.target.decode("latin-1"))
-            if not at.is_within(t.api):
-                leaving.headers = [(n, v) for n, v in leaving.headers if n.lower() != name.lower().encode()]
+    def __init__(self, request: Any, t: Token) -> None:
+        self.token, self.request = t, request
+        self.carried = self.seen = self.ended = False
+        self.before: list[tuple[Any, Any, Any]] = []
 
-    def trace(event: str, info: Mapping[str, Any]) -> None:
-        strip(info)
-        if before is not None:
-            before(event, info)
+    def put(self, request: Any, t: Token, is_async: bool) -> None:
+        """Puts a token on a request, if that brings no header of its own."""
+        ((name, value),) = t.header.items()
+        httpx, plain = sys.modules["httpx"], request.headers
+        if isinstance(plain, _HTTPXHeaders):
+            plain = httpx.Headers(plain)  # the request is being sent a second time at once
+        if name in plain:
+            return
+        headers = _mix(_HTTPXHeaders, httpx.Headers)(plain)
+        headers._groat = self.field = name.encode("ascii"), value.encode("ascii")
+        if self.field in httpx.Headers(headers).raw:
+            raise ConfigError("this version of httpx would send the token wherever a redirect leads", "groat version")
+        self.token, self.carried = t, True
+        self.before.append((request, plain, request.extensions))
+        request.headers, request.extensions = headers, self.traced(request.extensions, is_async)
 
-    async def async_trace(event: str, info: Mapping[str, Any]) -> None:
-        strip(info)
-        if before is not None:
-            await before(event, info)
+    def traced(self, extensions: Mapping[str, Any], is_async: bool) -> dict[str, Any]:
+        others = extensions.get("trace")
+        if getattr(others, "groat", None) is self:  # a request that follows a redirect
+            return {**extensions}
 
-    request.extensions = {**request.extensions, "trace": async_trace if is_async else trace}
-    return True
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            self.see(info.get("request"))
+            if others is not None:
+                others(event, info)
 
+        async def async_trace(event: str, info: Mapping[str, Any]) -> None:
+            self.see(info.get("request"))
+            if others is not None:
+                await others(event, info)
 
-def _httpx_take_off(request: Any, answers: list[Any], t: Token, extensions: Any) -> None:
-    """Leaves the caller's request as it was, and those of redirects: they may be sent again, and shown."""
-    made = [one.request for answer in answers for one in (*answer.history, answer)]
-    for one in (request, *made, *(answer.next_request for answer in answers)):
-        if one is not None:
-            for name in t.header:
-                one.headers.pop(name, None)
-            one.extensions = extensions
+        chosen: Any = async_trace if is_async else trace
+        chosen.groat = self
+        return {**extensions, "trace": chosen}
 
+    def see(self, request: Any) -> None:
+        """Looks at a request that is about to be sent."""
+        if request is None or self.ended:
+            return
+        self.seen, url, name = True, request.url, self.field[0].lower()
+        headers = [(n, v) for n, v in request.headers if (n.lower(), v) != (name, self.field[1])]
+        at = _Address(url.scheme.decode(), url.host.decode(), url.port, url.target.decode("latin-1"))
+        self.carried = at.is_within(self.token.api) and name not in [n.lower() for n, _ in headers]
+        request.headers = [*headers, self.field] if self.carried else headers
 
-def _httpx_refused(answer: Any, t: Token) -> Any:
-    """The request that an API refused with this token, or None."""
-    ((name, value),) = t.header.items()
-    request = answer.request
-    if answer.status_code != 401 or t.static or request.headers.get(name) != value:
-        return None
-    return request if _httpx_address(request.url).is_within(t.api) else None
+    def refused(self, answer: Any) -> Any:
+        """The request that an API refused with the token, or None."""
+        request = answer.request
+        if answer.status_code != 401 or self.token.static or not self.carried:
+            return None
+        if request is not self.request and not self.seen:
+            return None  # only the trace knows
+        return request if _httpx_address(request.url).is_within(self.token.api) else None
+
+    def end(self) -> None:
+        """Leaves the requests as they were: they may be sent again, and shown."""
+        self.ended = True
+        for request, headers, extensions in reversed(self.before):
+            request.headers, request.extensions = headers, extensions
 
 
 def _httpx_can_repeat(request: Any) -> bool:

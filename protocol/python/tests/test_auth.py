@@ -271,11 +271,12 @@ class HTTPX(Library, unittest.TestCase):
     def test_a_request_that_is_sent_twice(self) -> None:
         self.use(next(PROFILES))
         with httpx.Client(auth=self.auth) as client:
-            request = client.build_request("GET", API.url + "/")
+            request = client.build_request("GET", API.url + "/refuse-first")
             first = client.send(request)
-            groat.reject(groat.token(self.profile), self.profile)
+            self.assertEqual((first.status_code, len(API.seen)), (200, 2))
             self.assertEqual(client.send(request).json()["credential"], self.bearer())
         self.assertNotIn("Authorization", first.request.headers)
+        self.assertNotIn("trace", request.extensions)
 
     def test_answers_and_errors_are_without_the_token(self) -> None:
         self.use(next(PROFILES))
@@ -293,6 +294,39 @@ class HTTPX(Library, unittest.TestCase):
                 request = caught.exception.request
                 self.hides(pickle.dumps(request), request.headers)
                 self.assertNotIn("dummy", repr([pickle.dumps(request), request.headers, request.headers.multi_items()]))
+
+    def test_a_transport_of_the_callers_own(self) -> None:
+        seen = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            url, value = request.url, request.headers.get("Authorization") or request.headers.get("X-Key") or ""
+            seen.append((url.path, value in ("dummy", self.bearer())))
+            return httpx.Response(307 if url.query else 200, headers={"Location": str(url.query, "ascii")})
+
+        class Copies(httpx.HTTPTransport):
+            def handle_request(self, request: httpx.Request) -> httpx.Response:
+                headers = httpx.Headers(list(request.headers.raw))
+                return super().handle_request(httpx.Request(request.method, request.url, headers=headers))
+
+        for auth in (self.auth, groat.auth("key")):
+            for location in (ELSEWHERE.url + "/there", "/there"):
+                with self.subTest(auth=auth, location=location):
+                    for transport in (httpx.MockTransport(answer), Copies()):
+                        seen.clear()
+                        self.setUp()
+                        with httpx.Client(auth=auth, follow_redirects=True, transport=transport) as client:
+                            client.get(f"{API.url}/redirect?{location}")
+                        seen += [(s["path"], bool(s["credential"])) for s in API.seen + ELSEWHERE.seen]
+                        self.assertEqual(seen, [("/redirect", True), ("/there", False)])
+
+    def test_an_httpx_that_copies_the_token(self) -> None:
+        def copy(self: Any, headers: Any = None, encoding: Any = None) -> None:
+            init(self, headers.raw if isinstance(headers, httpx.Headers) else headers, encoding)
+
+        init = httpx.Headers.__init__
+        with unittest.mock.patch.object(httpx.Headers, "__init__", copy), self.assertRaises(groat.ConfigError):
+            self.fetch(API.url, self.auth)
+        self.assertEqual(API.seen, [])
 
     def test_a_trace_of_the_callers_own_stays(self) -> None:
         events = []
