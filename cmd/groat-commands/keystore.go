@@ -216,8 +216,8 @@ func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
 }
 
-// unlockSecret returns the passphrase of a locked keystore that has one, and says so where the desktop will ask or where
-// there is nothing to ask.
+// unlockSecret returns the passphrase of a locked keystore that has one, and says so where the desktop will ask or
+// where there is nothing to ask.
 func (a *app) unlockSecret(ctx context.Context, stdin bool) (protocol.LoginSecret, error) {
 	var state protocol.KeystoreResult
 	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
