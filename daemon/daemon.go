@@ -299,8 +299,8 @@ const maxNamed = 10
 
 // unsaved returns what would be lost if the daemon ended now, in sentences about it. use is the keystore's.
 func (d *Daemon) unsaved(use string) (all []string) {
-	if d.logins.Running() > 0 {
-		all = append(all, "a sign-in is under way there")
+	if under := d.logins.Running(); len(under) > 0 {
+		all = append(all, "a sign-in is under way there: "+named(under))
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
 		all = append(all, "it keeps profiles in memory only: "+named(ephemeral))

@@ -97,13 +97,57 @@ func TestAnotherLoginIsNotJoined(t *testing.T) {
 			params := h.ofMachine("p")
 			change(&params)
 			_, err := h.visit(t).Login(t.Context(), params, unasked(t))
-			if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "Ctrl-C") || e.Hint() != "groat restart" {
+			if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "Ctrl-C") || e.Hint() != "groat login p --cancel" {
 				t.Errorf("another %s: %q", name, e.Hint())
 			}
 		}
 		first.types <- clientSecret
 		if r := <-first.over; r.err != nil || r.result.ClientID != "machine" {
 			t.Errorf("the first: %+v", r)
+		}
+	})
+}
+
+// A login that is cancelled ends for all who take part, leaves nothing behind, and another may begin at once. Logins of
+// other profiles go on.
+func TestALoginIsCancelled(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
+		cancel := func() (r protocol.LoginCancelResult) {
+			t.Helper()
+			params := protocol.LoginCancelParams{Profile: "p"}
+			if err := h.visit(t).Call(t.Context(), protocol.MethodLoginCancel, params, &r); err != nil {
+				t.Error(err)
+			}
+			return r
+		}
+		if r := cancel(); r.Cancelled {
+			t.Error("there is none")
+		}
+		first, second := h.watch(t, h.ofDevice("p")), h.watch(t, h.ofDevice("p"))
+		other := h.watch(t, h.ofMachine("other"))
+		<-first.asked
+		<-second.asked
+		<-other.asked
+		if r := cancel(); !r.Cancelled {
+			t.Error("it was not cancelled")
+		}
+		for _, v := range []*viewer{first, second} {
+			r := <-v.over
+			e := wantError(t, r.err, protocol.Temporary)
+			if !strings.Contains(e.Message, "was ended by groat login --cancel") ||
+				!strings.HasPrefix(e.Hint(), "groat login p ") || strings.Contains(e.Hint(), "--cancel") {
+				t.Errorf("%q, %q", e.Message, e.Hint())
+			}
+		}
+		if h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
+			t.Error("it left something behind")
+		}
+		if r := h.signIn(t, h.ofMachine("p")); r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+		other.types <- clientSecret
+		if r := <-other.over; r.err != nil {
+			t.Errorf("the other profile's: %v", r.err)
 		}
 	})
 }
@@ -129,8 +173,7 @@ func TestALoginEndsWithItsLastViewer(t *testing.T) {
 		if polls() != before {
 			t.Error("the last viewer has left, and the login goes on")
 		}
-		under := h.logins.Running()
-		if under != 0 || h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
+		if len(h.logins.Running()) != 0 || h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
 			t.Error("it left something behind")
 		}
 		if r := h.signIn(t, h.ofDevice("p")); r.Outcome != protocol.SignedIn {

@@ -32,7 +32,8 @@ func init() { // not where it is declared, since hello reads it
 	handlers = map[string]handler{
 		protocol.MethodHello: hello, protocol.MethodToken: token, protocol.MethodReject: reject,
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
-		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
+		protocol.MethodLoginCancel: cancelLogin,
+		protocol.MethodStatus:      profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
 		protocol.MethodProfile: profileKeys, protocol.MethodWarnings: tellWarnings,

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 
@@ -67,6 +68,24 @@ func loginInput(c *conn, params []byte) (any, error) {
 		return nil, protocol.InvalidParams("no login of this connection waits for an answer")
 	}
 	return struct{}{}, nil
+}
+
+// cancelLogin answers "login_cancel". It waits as long as a request to a server may take.
+func cancelLogin(c *conn, params []byte) (any, error) {
+	var p protocol.LoginCancelParams
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
+		return nil, err
+	}
+	if err := wire.CheckName(p.Profile); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.open, protocol.DefaultWait)
+	defer cancel()
+	cancelled, err := c.d.logins.Cancel(ctx, p.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.LoginCancelResult{Profile: p.Profile, Cancelled: cancelled}, nil
 }
 
 // logout answers "logout". A profile of config.toml stays configured and loses its credential.

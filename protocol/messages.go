@@ -120,6 +120,17 @@ type ProfilesParams struct {
 	After string `json:"after,omitempty"` // as in [StatusParams]
 }
 
+// LoginCancelParams ends the login of a profile that is under way.
+type LoginCancelParams struct {
+	Profile string `json:"profile"`
+}
+
+// LoginCancelResult says whether one was under way.
+type LoginCancelResult struct {
+	Profile   string `json:"profile"`
+	Cancelled bool   `json:"cancelled"`
+}
+
 // LogoutParams forgets a profile. Without Yes a profile whose client stays behind at the provider is only described.
 type LogoutParams struct {
 	Profile string `json:"profile"`

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -161,6 +163,34 @@ func TestUnlockKeychain(t *testing.T) {
 		all := f.requests()
 		if len(all) != 2 || all[0].Method != "keystore" || len(all[0].Params) > 0 || all[1].Params["passphrase"] != "" {
 			t.Errorf("%s: %+v", tt.state, all)
+		}
+	}
+}
+
+// "groat login --cancel" ends the sign-in of the profile that is named, and goes with nothing that begins one.
+func TestLoginCancel(t *testing.T) {
+	f := newFakeDaemon(t, func(r request) string {
+		return fmt.Sprintf(`"result":{"profile":%q,"cancelled":%v}`, r.Params["profile"], r.Params["profile"] == "lab")
+	})
+	for _, c := range []struct {
+		typed string
+		want  outcome
+	}{
+		{"lab --cancel", outcome{0, "The sign-in of profile lab that was under way has ended.\n", ""}},
+		{"work --cancel", outcome{0, "No sign-in of profile work is under way.\n", ""}},
+		{"lab --json --cancel", outcome{0, `{"profile":"lab","cancelled":true}` + "\n", ""}},
+		{"lab --cancel --provider spatiafi", outcome{report.ExitUsage, "", "groat: error: --cancel goes with no flag " +
+			"but --json\ngroat: hint: groat login lab --cancel\n"}},
+		{"--cancel", outcome{report.ExitUsage, "", "groat: error: --cancel ends the sign-in of one profile, and none is " +
+			"named\ngroat: hint: groat login --help\n"}},
+	} {
+		if got := run(t, f.socket, "", append([]string{"login"}, strings.Fields(c.typed)...)...); got != c.want {
+			t.Errorf("%s: %+v", c.typed, got)
+		}
+	}
+	for _, r := range f.requests() {
+		if r.Method != protocol.MethodLoginCancel && r.Method != protocol.MethodHello {
+			t.Errorf("%s was sent", r.Method)
 		}
 	}
 }

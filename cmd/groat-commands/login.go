@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
@@ -24,12 +25,16 @@ type loginOptions struct {
 	resources   []string // of --resource, the older name of --api
 	keptIn      string   // one of chooseKeystore's words
 	json        bool
+	cancel      bool
 }
 
 func (a *app) loginCommand() *cobra.Command {
 	var o loginOptions
 	cmd := command("login [PROFILE] [flags]", helpLogin, cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
+			if o.cancel {
+				return a.cancelLogin(cmd, args, o.json)
+			}
 			if len(args) == 0 {
 				return a.guide(cmd, &o)
 			}
@@ -92,6 +97,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
 	fs.StringVar(&o.keptIn, "keystore", "", flagKeystore)
+	fs.BoolVar(&o.cancel, "cancel", false, flagCancel)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
@@ -105,6 +111,27 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd.RegisterFlagCompletionFunc("assertion-audience", cobra.FixedCompletions([]string{"issuer", "endpoint",
 		"called"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// cancelLogin ends the login of a profile that is under way. No other flag goes with that.
+func (a *app) cancelLogin(cmd *cobra.Command, args []string, json bool) error {
+	if len(args) == 0 {
+		return errUsage(msgCancelWhat, "groat login")
+	}
+	params := protocol.LoginCancelParams{Profile: args[0]}
+	alone := true
+	cmd.Flags().Visit(func(f *pflag.Flag) { alone = alone && (f.Name == "cancel" || f.Name == "json") })
+	if !alone {
+		return errCancelAlone(params.Profile)
+	}
+	var result protocol.LoginCancelResult
+	if err := a.call(cmd.Context(), providerTime, protocol.MethodLoginCancel, params, &result); err != nil {
+		return err
+	}
+	if json {
+		return a.printJSON(result)
+	}
+	return a.write(textLoginCancelled(result))
 }
 
 // setKey takes in one KEY=VALUE.

@@ -49,7 +49,8 @@ with --secret-stdin; there is no flag for one.
 
 Signing in again uses what is there, and asks only where that has ended. A
 client, key or API key is given up for another one only after a question, or
-with --replace.`,
+with --replace. A profile has one sign-in at a time: --cancel ends the one that
+is under way.`,
 		example: `  groat login
   groat login spatiafi --provider spatiafi --username me@example.com
   groat login planet --provider planet-user
@@ -189,6 +190,7 @@ const (
 	flagNewClient   = "create new App Credentials although there are some (they are permanent at the provider)"
 	flagReplace     = "give up the client, key or API key that the profile has, without a question, once the new " +
 		"one works"
+	flagCancel     = "end the sign-in of the profile that is under way elsewhere; nothing else is changed"
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"

@@ -214,3 +214,17 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	}
 	return b.Bytes()
 }
+
+const msgCancelWhat = "--cancel ends the sign-in of one profile, and none is named"
+
+func errCancelAlone(profile string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "--cancel goes with no flag but --json",
+		Hint: "groat login " + visible.Word(profile) + " --cancel"}
+}
+
+func textLoginCancelled(r protocol.LoginCancelResult) []byte {
+	if !r.Cancelled {
+		return fmt.Appendf(nil, "No sign-in of profile %s is under way.\n", clean(r.Profile))
+	}
+	return fmt.Appendf(nil, "The sign-in of profile %s that was under way has ended.\n", clean(r.Profile))
+}

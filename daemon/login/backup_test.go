@@ -480,19 +480,24 @@ func TestNoLoginJoinsARestore(t *testing.T) {
 	}()
 	<-begun
 	_, err := h.login(t.Context(), protocol.LoginParams{Profile: "machine"}, unasked(t))
-	if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat restart" ||
-		!strings.Contains(e.Error(), "by itself in 35m") {
+	if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat login machine --cancel" ||
+		!strings.Contains(e.Error(), "is being imported or restored") {
 		t.Errorf("%v, hint %q", e, e.Hint())
 	}
 	second, err := h.restored(t, path, backupPassphrase, []string{"machine"}, nil)
 	if err != nil || second.Profiles[0].Error == nil || second.Profiles[0].Error.Kind() != protocol.Temporary {
 		t.Errorf("a second restore: %+v, %v", second, err)
 	}
+	brief, cancel := context.WithCancel(t.Context())
+	cancel()
+	if under, err := h.Cancel(brief, "machine"); !under || err == nil {
+		t.Errorf("it was cut off: %v, %v", under, err)
+	}
 	close(goOn)
 	if err := <-over; err != nil {
 		t.Fatal(err)
 	}
-	if h.Running() != 0 || h.stored(t, "machine").ClientID != "machine" {
+	if len(h.Running()) != 0 || h.stored(t, "machine").ClientID != "machine" {
 		t.Error("nothing was restored, or it is still under way")
 	}
 	r, err := h.login(t.Context(), protocol.LoginParams{Profile: "machine"}, unasked(t))

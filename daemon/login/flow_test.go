@@ -36,8 +36,8 @@ func TestAClientsLogin(t *testing.T) {
 		if result := again.done(t); result.Outcome != protocol.AlreadySignedIn {
 			t.Errorf("%+v", result)
 		}
-		if h.Running() != 0 {
-			t.Errorf("%d are under way", h.Running())
+		if len(h.Running()) != 0 {
+			t.Errorf("%q are under way", h.Running())
 		}
 	})
 }
@@ -126,7 +126,7 @@ func TestTwoViewers(t *testing.T) {
 		last.leave()
 		wantError(t, (<-last.over).err, protocol.Temporary)
 		synctest.Wait()
-		if h.Running() != 0 || h.Profiles.Named("q") != nil {
+		if len(h.Running()) != 0 || h.Profiles.Named("q") != nil {
 			t.Error("the login goes on without a viewer")
 		}
 		// Another login of the same profile is none to join.

@@ -13,9 +13,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,12 +85,37 @@ type Logins struct {
 // New returns Logins of which none is under way.
 func New(o Options) *Logins { return &Logins{Options: o, running: map[string]*Login{}} }
 
-// Running returns how many logins are under way.
-func (s *Logins) Running() int {
+// Running returns the profiles of which a login is under way, sorted.
+func (s *Logins) Running() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.running)
+	return slices.Sorted(maps.Keys(s.running))
 }
+
+// Cancel ends the login of a profile that is under way, for all who take part in it, and waits, as long as ctx allows,
+// for what must not be cut off. One that is part of an import or a restore is not cancelled: it asks nobody, and the
+// server may take what it proves once only. Cancel waits for its end. It returns whether there was a login.
+func (s *Logins) Cancel(ctx context.Context, profile string) (bool, error) {
+	s.mu.Lock()
+	l := s.running[profile]
+	s.mu.Unlock()
+	if l == nil {
+		return false, nil
+	}
+	if !l.alone {
+		l.cancelled.Store(true)
+		l.cancel()
+	}
+	select {
+	case <-l.done:
+		return true, nil
+	case <-ctx.Done():
+		return true, protocol.NewError(protocol.Temporary,
+			fmt.Sprintf("the login of profile %q ends once a server has answered", profile), cancelCommand(profile))
+	}
+}
+
+func cancelCommand(profile string) string { return "groat login " + profile + " --cancel" }
 
 // Close cancels the logins that are under way, lets none begin, and waits, as long as ctx allows, for what must not be
 // cut off.
@@ -164,6 +192,8 @@ type Login struct {
 	viewers  map[Viewer]bool
 	prompts  []protocol.Prompt // for viewers that join: the open prompt and the last notices
 	question int64             // the number of the last question
+
+	cancelled atomic.Bool // by [Logins.Cancel]
 
 	done   chan struct{} // closed when result and err are set
 	result protocol.LoginResult
@@ -243,6 +273,7 @@ func (s *Logins) startAlone(l *Login) (over func(), err error) {
 		s.mu.Lock()
 		delete(s.running, name)
 		s.mu.Unlock()
+		close(l.done)
 		s.underWay.Done()
 	}, nil
 }
@@ -254,6 +285,11 @@ func sameLogin(a, b protocol.LoginParams) bool {
 }
 
 func (s *Logins) underWayError(l *Login) error {
+	if l.alone {
+		return protocol.NewError(protocol.Temporary,
+			fmt.Sprintf("profile %q is being imported or restored; groat login --cancel waits until that is over",
+				l.params.Profile), cancelCommand(l.params.Profile))
+	}
 	end := loginTime
 	if l.ctx != nil {
 		if at, ok := l.ctx.Deadline(); ok {
@@ -262,7 +298,7 @@ func (s *Logins) underWayError(l *Login) error {
 	}
 	return protocol.NewError(protocol.Temporary,
 		fmt.Sprintf("another login of profile %q is under way; Ctrl-C ends it where it was typed, and it ends by "+
-			"itself in %s", l.params.Profile, words(end)), "groat restart")
+			"itself in %s", l.params.Profile, words(end)), cancelCommand(l.params.Profile))
 }
 
 // TooMany is the error for one login more than there may be at once.
@@ -294,6 +330,11 @@ func (l *Login) runRecovered() (result protocol.LoginResult, err error) {
 func (l *Login) runToEnd() {
 	defer l.cancel()
 	result, err := l.runRecovered()
+	if err != nil && l.cancelled.Load() {
+		err = protocol.NewError(protocol.Temporary,
+			fmt.Sprintf("the login of profile %q was ended by groat login --cancel", l.params.Profile),
+			"groat login "+l.params.Profile)
+	}
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
 		e := l.withRedirectHint(l.withLoginHint(l.logins.Wire(err, l.params.Profile)), err)

@@ -99,6 +99,7 @@ func (f *follower) follow(t *testing.T, p provocation) {
 func (f *follower) secretsIn(hint string) (typed, stdin string) {
 	hint = strings.ReplaceAll(hint, "YOU", person)
 	switch {
+	case strings.HasSuffix(hint, " --cancel"):
 	case strings.Contains(hint, "groat login"):
 		return hint + " --secret-stdin", f.password + "\n"
 	case strings.HasSuffix(hint, " --passphrase"):
@@ -233,6 +234,8 @@ func (f *follower) provocations() []provocation {
 			wants: "cannot write the answer", after: "groat get work"},
 		{name: "no such tool", rows: []string{"groat-commands.errUnknownTool"}, typed: "groat setup gti work",
 			wants: "gti", after: "groat setup git work --dry-run"},
+		{name: "a login and its end", rows: []string{"groat-commands.errCancelAlone"},
+			typed: "groat login work --cancel --replace", wants: "goes with no flag", itself: true},
 		{name: "what only memory has", rows: []string{"groat-commands.errWouldLose"}, make: func(f *follower) {
 			f.groat("dummy-key\n", "login", "mem", "--provider", "climateengine-key", "--ephemeral", "--secret-stdin")
 		}, typed: "groat stop", wants: "would lose", itself: true},
