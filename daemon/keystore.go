@@ -186,6 +186,10 @@ func unlock(c *conn, params []byte) (any, error) {
 	defer passphrase.Wipe()
 	open := func(ctx context.Context) error { return c.d.Keystore.Unlock(ctx, passphrase) }
 	if err := c.unlocking(passphrase, open); err != nil {
+		if errors.Is(err, keystore.ErrLocked) && c.d.keystoreStatus().State == "ok" {
+			return nil, protocol.NewError(protocol.Config,
+				"the keystore is unlocked already, and its passphrase is another one", "groat keystore")
+		}
 		return nil, c.d.wire(err, "")
 	}
 	c.d.personOpened()

@@ -21,6 +21,14 @@ type passphraseStore struct {
 	right string
 	mu    sync.Mutex
 	tried []time.Time
+	open  bool
+}
+
+func (s *passphraseStore) Status(context.Context) keystore.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := map[bool]string{true: "ok", false: "locked"}[s.open]
+	return keystore.Status{Use: "sealed", Key: "passphrase", State: state}
 }
 
 func (s *passphraseStore) Unlock(_ context.Context, passphrase keystore.Secret) error {
@@ -30,6 +38,7 @@ func (s *passphraseStore) Unlock(_ context.Context, passphrase keystore.Secret) 
 	if string(passphrase.Reveal()) != s.right {
 		return keystore.ErrLocked
 	}
+	s.open = true
 	return nil
 }
 
@@ -106,8 +115,10 @@ func TestA40WrongPassphrases(t *testing.T) {
 		if d, err := h.guess(t, protocol.MethodUnlock, "right"); d != 0 || err != nil {
 			t.Errorf("the right one: %v, %v", d, err)
 		}
-		if d, _ := h.guess(t, protocol.MethodUnlock, "wrong"); d != throttle.FirstDelay {
-			t.Errorf("the first wrong one after it took %v", d)
+		d, err := h.guess(t, protocol.MethodUnlock, "wrong")
+		if e := wantError(t, err, protocol.Config); d != throttle.FirstDelay ||
+			e.Message != "the keystore is unlocked already, and its passphrase is another one" {
+			t.Errorf("the first wrong one after it took %v: %v", d, err)
 		}
 	})
 }

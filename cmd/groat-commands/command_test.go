@@ -98,7 +98,12 @@ func TestGroatdReadsItsOwnKeystoreVariable(t *testing.T) {
 }
 
 func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
-	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
+	f := newFakeDaemon(t, func(r request) string {
+		if r.Method == "keystore" && len(r.Params) == 0 {
+			return `"result":{"use":"sealed","key":"passphrase","state":"locked"}`
+		}
+		return `"result":{"use":"sealed","key":"passphrase","state":"ok"}`
+	})
 	for _, tt := range []struct {
 		args   []string
 		method string
@@ -143,13 +148,14 @@ func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
 	}
 }
 
-// The desktop asks for its keychain's password itself.
+// The desktop asks for its keychain's password itself, and where the keystore is open nobody is asked.
 func TestUnlockKeychain(t *testing.T) {
 	for _, tt := range []struct{ state, says string }{
 		{`"use":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
 		{`"use":"sealed","key":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
 		{`"use":"keychain","state":"ok"`, ""},
 		{`"use":"memory","state":"ok"`, ""},
+		{`"use":"sealed","key":"passphrase","state":"ok"`, textUnlockedAlready},
 	} {
 		f := newFakeDaemon(t, func(r request) string {
 			if r.Method == "unlock" {

@@ -216,13 +216,19 @@ func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
 }
 
-// unlockSecret returns the passphrase of a keystore that has one, and says so where the desktop will ask.
+// unlockSecret returns the passphrase of a locked keystore that has one, and says so where the desktop will ask or
+// where there is nothing to ask.
 func (a *app) unlockSecret(ctx context.Context, stdin bool) (protocol.LoginSecret, error) {
 	var state protocol.KeystoreResult
 	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
 		return protocol.LoginSecret{}, err
 	}
-	if byPassphrase := state.Use == "sealed" && state.Key == "passphrase"; byPassphrase || stdin {
+	byPassphrase := state.Use == "sealed" && state.Key == "passphrase"
+	if byPassphrase && !stdin && state.State == "ok" {
+		a.printNote(textUnlockedAlready)
+		return protocol.LoginSecret{}, nil
+	}
+	if byPassphrase || stdin {
 		return a.secretSource(stdin, "passphrase-stdin").read(ctx, promptPassphrase)
 	}
 	if state.State == "locked" || state.State == "undecided" {

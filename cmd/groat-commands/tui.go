@@ -187,6 +187,7 @@ const (
 	promptRepeat          = "The same again"
 	questionLogout        = "Forget them on this machine? [y/N] "
 	textPassphrasesDiffer = "groat: the two passphrases differ\n"
+	textUnlockedAlready   = "groat: the keystore is unlocked already\n"
 	textDesktopAsks       = "groat: the desktop may ask you now, in a window of its own, to unlock its keychain\n"
 )
 

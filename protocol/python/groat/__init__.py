@@ -1302,7 +1302,8 @@ def get(
     profile   whose; without it $GROAT_PROFILE's, or the only profile there is
     min_ttl   seconds that the token must be good for; where that cannot be kept, the call fails
     scope     words separated by spaces; audience: one; without them the profile's
-    target    the URL that the token is for: a profile that does not list it as an API is an UnknownProfile
+    target    the URL that the token is for: a profile that does not list it as an API is an UnknownProfile; without a
+              profile, groatd chooses the one that lists it, and $GROAT_PROFILE does not count
     timeout   seconds that groatd may take to obtain a token, 0 to 120; groatd itself has 10 more to answer
 
     The authorization server is asked once, however many programs wait. It raises LoginRequired, Temporary, Locked,
@@ -1606,7 +1607,8 @@ def auth(
 ) -> Auth:
     """Returns an object that requests, httpx, aiohttp and urllib take: Auth says how.
 
-    profile is whose token is sent; without it groatd chooses the profile that lists the address of each request.
+    profile is whose token is sent; without it groatd chooses the profile that lists the address of each request, and
+    $GROAT_PROFILE does not count: give os.environ["GROAT_PROFILE"] where it is to.
     """
     return Auth(profile, min_ttl, scope, audience)
 
@@ -2329,8 +2331,10 @@ def google_credentials(
     """Returns google.auth credentials, for ee.Initialize(credentials=…, project=…) and Google's own libraries.
 
     They ask groatd before each request, and only for an API that the profile lists. Google's libraries follow redirects
-    by themselves: to the same host with the token, also out of an API that is a path. Pickled they are the profile's
-    name. quota_project is the Google Cloud project that is charged; without it $GOOGLE_CLOUD_QUOTA_PROJECT's.
+    by themselves: to the same host with the token, also out of an API that is a path. Without a profile groatd chooses
+    the one that lists the API; a refresh that no request came before has no address, and takes $GROAT_PROFILE's or the
+    only one. Pickled they are the profile's name. quota_project is the Google Cloud project that is charged;
+    without it $GOOGLE_CLOUD_QUOTA_PROJECT's.
     """
     if quota_project is None:
         quota_project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or None
