@@ -223,7 +223,8 @@ func whoami(c *conn, params []byte) (any, error) {
 		case errors.Is(err, grant.ErrNotOffered):
 			says := fmt.Sprintf("the server of profile %q has no endpoint that says who is signed in", p.Name)
 			if kind.StaticKey() {
-				says = fmt.Sprintf("profile %q has an API key, and its server has no endpoint that says whose it is", p.Name)
+				says = fmt.Sprintf("profile %q has an API key, and its server has no endpoint that says whose it is",
+					p.Name)
 			}
 			e = protocol.NewError(protocol.Config, says, "groat status "+p.Name)
 		case broker.NeedsLogin(err) && kind == grant.ByClientCredentials:

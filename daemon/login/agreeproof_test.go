@@ -118,14 +118,15 @@ func TestJ66ACommandInANoticeRunsNothingElse(t *testing.T) {
 // tokens gets none.
 func TestALoginElsewhereSaysWhoseTokensAnAPIGets(t *testing.T) {
 	h := filled(t)
-	if _, _, err := h.sign(t, protocol.LoginParams{Profile: "apps", Resources: []string{h.server.URL()}}, ""); err != nil {
+	own := protocol.LoginParams{Profile: "apps", Resources: []string{h.server.URL()}}
+	if _, _, err := h.sign(t, own, ""); err != nil {
 		t.Fatal(err)
 	}
 	_, a, err := h.sign(t, protocol.LoginParams{Profile: "apps", Provider: h.Profiles.Named("apps").Provider,
 		Username: "somebody@example.com"}, "no")
 	said := strings.Join(a.notices, "\n")
-	if err == nil || strings.Contains(said, "no token goes there") || !strings.Contains(said, h.server.URL()+" gets the "+
-		"tokens of the credential that profile apps has now, and none from a sign-in at another server. To allow it: "+
+	if err == nil || strings.Contains(said, "no token goes there") || !strings.Contains(said, h.server.URL()+" gets "+
+		"the tokens of the credential that profile apps has now, and none from a sign-in at another server. To allow it: "+
 		"groat login apps --provider ") || !strings.Contains(said, " --api "+h.server.URL()) {
 		t.Errorf("%v, %q", err, said)
 	}

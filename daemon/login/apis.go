@@ -81,8 +81,8 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 			Command(protocol.LoginParams{Profile: p.Name, Resources: unsealed})))
 	}
 	if len(others) > 0 {
-		l.notice(fmt.Sprintf("%s gets the tokens of the credential that profile %s has now, and none from a sign-in at "+
-			"another server. To allow it: %s",
+		l.notice(fmt.Sprintf("%s gets the tokens of the credential that profile %s has now, and none from a sign-in "+
+			"at another server. To allow it: %s",
 			strings.Join(names(others), ", "), p.Name, l.withAPIs(others)))
 	}
 	l.listedAPIs, l.presetAPIs = listed, mine
