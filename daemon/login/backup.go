@@ -20,7 +20,6 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -233,7 +232,7 @@ func backupFileError(command, path string, err error) *protocol.Error {
 			fmt.Sprintf("groat backup %s --force", visible.Word(path)))
 	case errors.Is(err, fs.ErrNotExist) && command == "restore":
 		return protocol.NewError(protocol.Config, visible.Name(path)+" does not exist",
-			"ls -lt "+visible.Word(ownpath.Deepest(path)))
+			"ls -lt "+visible.Word(filepath.Dir(path)))
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "ls -ld " + visible.Word(filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission):

@@ -256,7 +256,8 @@ func (f *follower) provocations() []provocation {
 			typed: "groat restore " + kept + " --passphrase-stdin", stdin: "another passphrase\n",
 			wants: "the passphrase does not fit the backup " + kept, person: map[string]string{
 				"groat restore " + kept: "groat restore " + kept + " --passphrase-stdin"}},
-		{name: "no backup", rows: []string{"protocol.Error"}, typed: "groat restore " + filepath.Join(f.home, ".bashrc"), itself: true,
+		{name: "no backup", rows: []string{"protocol.Error"}, itself: true,
+			typed: "groat restore " + filepath.Join(f.home, ".bashrc"),
 			make:  func(f *follower) { f.write(filepath.Join(f.home, ".bashrc"), "alias ll='ls -l'\n") },
 			wants: "/.bashrc is no backup of groat's"},
 		{name: "a socket's path", rows: []string{"report.NoRoute"}, vars: "export GROAT_SOCKET=s/agent.sock; ",
