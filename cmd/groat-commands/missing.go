@@ -181,19 +181,25 @@ func (a *app) guide(cmd *cobra.Command, o *loginOptions) error {
 	return a.login(cmd.Context(), o)
 }
 
-// askKeystore asks where credentials are to be kept.
+// askKeystore asks where credentials are to be kept. Where the answer is none of them it asks again, a few times.
 func (a *app) askKeystore(ctx context.Context) error {
-	answer, err := a.askText(ctx, askKeystore)
-	switch {
-	case err != nil:
-		return err
-	case answer == "":
-		return a.errNothingTyped()
+	words := []string{"passphrase", "key-file", "memory", "keychain"}
+	for slips := 1; ; slips++ {
+		answer, err := a.askText(ctx, askKeystore)
+		switch {
+		case err != nil:
+			return err
+		case answer == "":
+			return a.errNothingTyped()
+		}
+		if n := strings.Index("123", answer); len(answer) == 1 && n >= 0 {
+			answer = words[n]
+		}
+		if slices.Contains(words, answer) || slips == maxSlips {
+			return a.chooseKeystore(ctx, answer)
+		}
+		a.printNote("groat: " + msgNoKeystore(answer) + "\n")
 	}
-	if word := map[string]string{"1": "passphrase", "2": "key-file", "3": "memory"}[answer]; word != "" {
-		answer = word
-	}
-	return a.chooseKeystore(ctx, answer)
 }
 
 // chooseKeystore makes the choice that a word of --keystore stands for.

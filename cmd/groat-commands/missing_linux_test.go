@@ -89,7 +89,7 @@ func TestALoginAsksForWhatIsMissing(t *testing.T) {
 			want:  map[string]any{"profile": "work", "provider": "spatiafi", "username": "ann"},
 			calls: "login keystore unlock login"},
 		"no keystore": {first: undecided, args: []string{"login", "work", "--provider", "spatiafi", "--username", "ann"},
-			talk: []said{{"1, 2 or 3", "2"}}, calls: "login keystore login",
+			talk: []said{{"1, 2 or 3", "4"}, {"there is no keystore \"4\"", "2"}}, calls: "login keystore login",
 			want: map[string]any{"profile": "work", "provider": "spatiafi", "username": "ann"}},
 	} {
 		t.Run(name, func(t *testing.T) {

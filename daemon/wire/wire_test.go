@@ -3,7 +3,9 @@ package wire_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +51,9 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUndecided, protocol.KeystoreUnavailable, "groat keystore use sealed --passphrase"},
 		{keystore.ErrUndecidedLocked, protocol.Locked, "groat unlock"},
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
+		{fmt.Errorf("%w: %w", keystore.ErrUnavailable,
+			&fs.PathError{Op: "write", Path: "/nowhere/sealed", Err: syscall.ENOSPC}),
+			protocol.KeystoreUnavailable, "df /"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
 		{fmt.Errorf("%w: %w", keystore.ErrUnavailable, &ownpath.Error{Path: "/k", Hint: "chmod 600 /k"}),
 			protocol.KeystoreUnavailable, "chmod 600 /k"},

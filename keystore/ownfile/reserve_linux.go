@@ -2,7 +2,7 @@ package ownfile
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +15,7 @@ func (f systemFile) Reserve(offset, size int64) error {
 		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
 			return errors.ErrUnsupported // a filter of system calls (seccomp) answers EPERM
 		case err != nil:
-			return fmt.Errorf("fallocate %s: %w", f.Name(), err)
+			return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
 		default:
 			return nil
 		}

@@ -29,6 +29,8 @@ func TestHintFor(t *testing.T) {
 		{denied(filepath.Join(dir, "none", "file")), "ls -ld " + filepath.Join(dir, "none")},
 		{&Error{Path: file, Message: "is wrong", Hint: "mend it"}, "mend it"},
 		{&fs.PathError{Op: "open", Path: file, Err: syscall.EIO}, ""},
+		{&fs.PathError{Op: "write", Path: filepath.Join(open, "none"), Err: syscall.ENOSPC}, "df " + open},
+		{&fs.PathError{Op: "open", Path: filepath.Join(dir, "none", "x"), Err: syscall.EDQUOT}, "df " + dir},
 		{errors.New("else"), ""},
 	} {
 		if got := HintFor(fmt.Errorf("around: %w", c.err)); got != c.want {
