@@ -34,11 +34,14 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
-	passphrase, err := passphraseFor(p.Path, params)
+	passphrase, err := secretParam(params, "passphrase")
 	if err != nil {
 		return nil, err
 	}
 	defer passphrase.Wipe()
+	if p.Path == "" {
+		return nil, protocol.InvalidParams("a path is needed")
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
 	defer cancel()
 	return c.d.logins.RestoreFile(ctx, p, passphrase, c.oneGuess(passphrase))
@@ -52,7 +55,7 @@ func (c *conn) oneGuess(passphrase keystore.Secret) func(func() error) error {
 	}
 }
 
-// passphraseFor returns the passphrase of a request about a backup, which needs it and a path. The caller wipes it.
+// passphraseFor returns the passphrase of a request for a backup, which needs it and a path. The caller wipes it.
 func passphraseFor(path string, params []byte) (keystore.Secret, error) {
 	passphrase, err := secretParam(params, "passphrase")
 	if err == nil && (path == "" || passphrase.IsZero()) {

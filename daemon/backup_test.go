@@ -90,6 +90,13 @@ func TestL34WhereABackupIsWritten(t *testing.T) {
 	if _, err := h.restored(t, file, backupPassphrase, nil, nil); err != nil {
 		t.Error(err)
 	}
+	// Without its passphrase it is locked, and what is no backup is known without one.
+	_, err = h.restored(t, file, "", nil, nil)
+	if e := wantError(t, err, protocol.Locked); e.Message != "a passphrase is needed for the backup "+file {
+		t.Error(e)
+	}
+	_, err = h.restored(t, target, "", nil, nil)
+	wantError(t, err, protocol.Config)
 }
 
 // A backup among the configuration's files would be read as a profile, and stop all of them.

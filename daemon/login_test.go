@@ -117,13 +117,20 @@ func TestARotationThatCannotBeStored(t *testing.T) {
 }
 
 // A client's profile has no person behind it, and whoami says so: another login would change nothing.
-func TestWhoamiOfAClient(t *testing.T) {
+// Nobody can say whose an API key is.
+func TestWhoamiOfAClientAndOfAKey(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		h.signIn(t, h.ofMachine("team"))
 		err := h.visit(t).Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "team"}, nil)
 		e := wantError(t, err, protocol.Config)
 		if !strings.Contains(e.Message, `profile "team" is a client's, and has no person behind it`) ||
 			e.Hint() != "groat status team" {
+			t.Errorf("%s, %s", e.Message, e.Hint())
+		}
+		h.signIn(t, protocol.LoginParams{Profile: "key", Provider: "planet-key"})
+		err = h.visit(t).Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "key"}, nil)
+		if e := wantError(t, err, protocol.Config); e.Message != `profile "key" has an API key, and its server has no `+
+			`endpoint that says whose it is` || e.Hint() != "groat status key" {
 			t.Errorf("%s, %s", e.Message, e.Hint())
 		}
 	})

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -219,6 +220,13 @@ func whoami(c *conn, params []byte) (any, error) {
 	if err != nil {
 		e := c.d.wire(err, p.Name)
 		switch kind := p.Kind(); {
+		case errors.Is(err, grant.ErrNotOffered):
+			says := fmt.Sprintf("the server of profile %q has no endpoint that says who is signed in", p.Name)
+			if kind.StaticKey() {
+				says = fmt.Sprintf("profile %q has an API key, and its server has no endpoint that says whose it is",
+					p.Name)
+			}
+			e = protocol.NewError(protocol.Config, says, "groat status "+p.Name)
 		case broker.NeedsLogin(err) && kind == grant.ByClientCredentials:
 			says := fmt.Sprintf("profile %q is a client's, and has no person behind it: %s", p.Name, e.Message)
 			e = protocol.NewError(protocol.Config, says, "groat status "+p.Name)

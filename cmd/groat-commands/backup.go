@@ -97,6 +97,11 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && !o.stdin { // before a person types it
 		return errNoBackup(path, err)
 	}
+	if !o.stdin {
+		if err := a.isBackup(ctx, path); err != nil {
+			return err
+		}
+	}
 	secret, err := a.secretSource(o.stdin, "passphrase-stdin").read(ctx, promptBackupPassphrase)
 	defer secret.Wipe()
 	if err != nil {
@@ -140,6 +145,16 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 		return err
 	}
 	return failedRestores(result.Profiles)
+}
+
+// isBackup returns an error where groatd knows without a passphrase that a file is no backup that it can read.
+func (a *app) isBackup(ctx context.Context, path string) error {
+	err := a.call(ctx, providerTime, protocol.MethodRestore, protocol.RestoreParams{Path: path},
+		&protocol.RestoreResult{})
+	if e, refused := errors.AsType[*protocol.Error](err); refused && e.Kind() != protocol.Config {
+		return nil // it waits for its passphrase, or a groatd of before says so when it has it
+	}
+	return err
 }
 
 func (a *app) askRestore(ctx context.Context, params protocol.RestoreParams,

@@ -53,7 +53,7 @@ func TestABackupsPathIsLookedAtBeforeThePassphrase(t *testing.T) {
 		{[]string{"backup", there}, outcome{report.ExitConfig, "", "groat: error: " + there +
 			" exists already, and nothing was written\ngroat: hint: groat backup " + there + " --force\n"}},
 		{[]string{"restore", missing}, outcome{report.ExitConfig, "", "groat: error: " + missing +
-			" does not exist\ngroat: hint: groat restore FILE\n"}},
+			" does not exist\ngroat: hint: ls -lt " + filepath.Dir(missing) + "\n"}},
 	} {
 		if got := run(t, f.socket, "", c.args...); got != c.want {
 			t.Errorf("%v: %+v", c.args, got)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -53,7 +54,7 @@ func errBackupExists(path string) *report.Failure {
 
 func errNoBackup(path string, cause error) *report.Failure {
 	return &report.Failure{Code: report.ExitConfig,
-		Message: visible.Name(path) + " does not exist", Hint: "groat restore FILE",
+		Message: visible.Name(path) + " does not exist", Hint: "ls -lt " + visible.Word(ownpath.Deepest(path)),
 		Cause: cause}
 }
 

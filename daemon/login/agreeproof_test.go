@@ -114,6 +114,24 @@ func TestJ66ACommandInANoticeRunsNothingElse(t *testing.T) {
 	}
 }
 
+// A login at another server of the same provider, which is refused, does not say that the API which gets the profile's
+// tokens gets none.
+func TestALoginElsewhereSaysWhoseTokensAnAPIGets(t *testing.T) {
+	h := filled(t)
+	own := protocol.LoginParams{Profile: "apps", Resources: []string{h.server.URL()}}
+	if _, _, err := h.sign(t, own, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, a, err := h.sign(t, protocol.LoginParams{Profile: "apps", Provider: h.Profiles.Named("apps").Provider,
+		Username: "somebody@example.com"}, "no")
+	said := strings.Join(a.notices, "\n")
+	if err == nil || strings.Contains(said, "no token goes there") || !strings.Contains(said, h.server.URL()+" gets "+
+		"the tokens of the credential that profile apps has now, and none from a sign-in at another server. To allow it: "+
+		"groat login apps --provider ") || !strings.Contains(said, " --api "+h.server.URL()) {
+		t.Errorf("%v, %q", err, said)
+	}
+}
+
 // An API that one server's tokens were agreed to be sent to is not sent another server's.
 func TestF42AnAPIOfAnotherServer(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})

@@ -55,12 +55,18 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 		l.sealedAPIs = l.current.APIs
 		sealed = append(sealed, l.current.APIs...)
 	}
-	var unsealed []string
+	now, err := l.currentAPIs()
+	if err != nil {
+		return err
+	}
+	var unsealed, others []string
 	for _, o := range listed {
 		switch {
 		case p.AuthServer == "" && covered(o, mine): // needs no seal
 		case l.current == nil || covered(o, sealed):
 			l.apis = union(l.apis, o)
+		case covered(o, now):
+			others = append(others, origin.WithoutPort(o))
 		default:
 			unsealed = append(unsealed, origin.WithoutPort(o))
 		}
@@ -74,8 +80,35 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 			p.Name, strings.Join(names(unsealed), ", "),
 			Command(protocol.LoginParams{Profile: p.Name, Resources: unsealed})))
 	}
+	if len(others) > 0 {
+		l.notice(fmt.Sprintf("%s gets the tokens of the credential that profile %s has now, and none from a sign-in "+
+			"at another server. To allow it: %s",
+			strings.Join(names(others), ", "), p.Name, l.withAPIs(others)))
+	}
 	l.listedAPIs, l.presetAPIs = listed, mine
 	return nil
+}
+
+// withAPIs is the command that was given, with APIs.
+func (l *Login) withAPIs(apis []string) string {
+	with := l.asked
+	with.Resources = append(slices.Clip(with.Resources), apis...)
+	return Command(with)
+}
+
+// currentAPIs returns the APIs that the stored credential's tokens may be sent to, whatever server is named now.
+func (l *Login) currentAPIs() ([]string, error) {
+	if l.current == nil {
+		return nil, nil
+	}
+	all := slices.Clone(l.current.APIs)
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil && was.AuthServer == "" {
+		if provider, ok := preset.Lookup(was.Provider); ok {
+			own, err := resourcesOf(provider.At("").Resources)
+			return append(all, own...), err
+		}
+	}
+	return all, nil
 }
 
 // names are addresses of foreign text as a sentence shows them.

@@ -231,11 +231,16 @@ func backupFileError(command, path string, err error) *protocol.Error {
 		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written",
 			fmt.Sprintf("groat backup %s --force", visible.Word(path)))
 	case errors.Is(err, fs.ErrNotExist) && command == "restore":
-		return protocol.NewError(protocol.Config, visible.Name(path)+" does not exist", hint)
+		return protocol.NewError(protocol.Config, visible.Name(path)+" does not exist",
+			"ls -lt "+visible.Word(filepath.Dir(path)))
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "ls -ld " + visible.Word(filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission):
 		hint = "ls -ld " + visible.Word(path)
 	}
-	return protocol.NewError(protocol.Config, err.Error(), hint)
+	said := err.Error()
+	if p, ok := errors.AsType[*fs.PathError](err); ok && command == "restore" {
+		said = visible.Name(path) + " cannot be opened: " + p.Err.Error()
+	}
+	return protocol.NewError(protocol.Config, said, hint)
 }

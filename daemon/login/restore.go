@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,7 +22,8 @@ import (
 )
 
 // RestoreFile reads a backup and, where p.Take names profiles, makes them of what it holds. Looking and taking are two
-// requests that read the file twice: between them nothing of it is kept. guess is as for [Logins.Backup].
+// requests that read the file twice: between them nothing of it is kept. Without a passphrase it says only whether the
+// file could be a backup, which is then locked. guess is as for [Logins.Backup].
 func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, passphrase keystore.Secret,
 	guess func(func() error) error) (
 	protocol.RestoreResult, error,
@@ -49,7 +51,7 @@ func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, pass
 		return r, backupFileError("restore", p.Path, unread)
 	}
 	if err != nil {
-		return r, openBackupError(p.Path, err)
+		return r, openBackupError(p.Path, err, passphrase.IsZero())
 	}
 	defer b.Wipe()
 	for _, name := range p.Take {
@@ -216,17 +218,20 @@ func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
 	return nil
 }
 
-// openBackupError is what leaves of an error of opening a backup.
-func openBackupError(path string, err error) error {
+// openBackupError is what leaves of an error of opening a backup, without a passphrase or with one.
+func openBackupError(path string, err error, without bool) error {
 	switch {
 	case errors.Is(err, keystore.ErrLocked):
-		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup",
-			"groat restore "+visible.Word(path))
+		why := "the passphrase does not fit the backup "
+		if without {
+			why = "a passphrase is needed for the backup "
+		}
+		return protocol.NewError(protocol.Locked, why+visible.Name(path), "groat restore "+visible.Word(path))
 	case errors.Is(err, keystore.ErrCorrupt):
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
 				strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
-			"groat restore FILE")
+			"ls -lt "+visible.Word(filepath.Dir(path)))
 	}
 	return err
 }

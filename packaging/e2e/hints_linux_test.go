@@ -177,7 +177,7 @@ func loseTheKey(f *follower) {
 
 func (f *follower) provocations() []provocation {
 	signIn := "groat login work --provider spatiafi --username " + person + " --auth-server " + f.sandbox.URL()
-	kept := filepath.Join(f.home, "kept.backup")
+	kept := filepath.Join(f.home, "kept.groat")
 	hand := "provider = \"spatiafi\"\nauth_server = \"" + f.sandbox.URL() + "\"\n"
 	return []provocation{
 		{name: "no keystore works by itself", rows: []string{"keystore.ErrUndecided", "protocol.Error"},
@@ -251,8 +251,15 @@ func (f *follower) provocations() []provocation {
 			itself: true},
 		{name: "a backup that is not", rows: []string{"groat-commands.errNoBackup"}, itself: true,
 			typed: "groat restore " + kept + ".old --passphrase-stdin", stdin: hintPassphrase + "\n",
-			wants: "does not exist", person: map[string]string{
-				"groat restore FILE": "groat restore " + kept + " --passphrase-stdin"}},
+			wants: "does not exist"},
+		{name: "another passphrase", rows: []string{"protocol.Error"}, itself: true,
+			typed: "groat restore " + kept + " --passphrase-stdin", stdin: "another passphrase\n",
+			wants: "the passphrase does not fit the backup " + kept, person: map[string]string{
+				"groat restore " + kept: "groat restore " + kept + " --passphrase-stdin"}},
+		{name: "no backup", rows: []string{"protocol.Error"}, itself: true,
+			typed: "groat restore " + filepath.Join(f.home, ".bashrc"),
+			make:  func(f *follower) { f.write(filepath.Join(f.home, ".bashrc"), "alias ll='ls -l'\n") },
+			wants: "/.bashrc is no backup of groat's"},
 		{name: "a socket's path", rows: []string{"report.NoRoute"}, vars: "export GROAT_SOCKET=s/agent.sock; ",
 			typed: "groat list", wants: "is not absolute"},
 		{name: "an open directory", rows: []string{"autostart.BadDirectory", "groat-commands.failStart"},

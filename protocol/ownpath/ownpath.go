@@ -175,7 +175,10 @@ func (v View) MayMakeIn(path string) error {
 		visible.Word(at)}
 }
 
-// deepest returns the part of path that exists, as it is written.
+// Deepest returns the part of path that exists, as it is written.
+func Deepest(path string) string { return System().deepest(path) }
+
+// deepest is [Deepest] as v sees it.
 func (v View) deepest(path string) string {
 	at := filepath.Clean(path)
 	for at != "/" {
