@@ -127,8 +127,8 @@ func owner(info fs.FileInfo) int {
 // listCommand is the command that shows what is wrong with a file.
 func listCommand(path string) string { return "ls -l " + visible.Word(path) }
 
-// HintFor returns the next command where err is about a file: that of an [*Error], what shows the disk where it is full,
-// or what gives this user a file that could not be opened or made for want of permission. It is empty for every other
+// HintFor returns the next command where err is about a file: that of an [*Error], what shows a disk that is full, or
+// what gives this user a file that could not be opened or made for want of permission. It is empty for every other
 // error.
 func HintFor(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
