@@ -92,14 +92,14 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 	if err != nil {
 		return err
 	}
-	failed := func() error {
+	failed := func(refused error) error {
 		last, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		s, runs := a.replacedBy(last, d.status.PID)
 		if s != nil {
 			return a.write(textReplaced(s))
 		}
-		return errNotReplaced(d.status.PID, runs, filepath.Join(r.Place.State, frame.LogFile))
+		return errNotReplaced(d.status.PID, runs, filepath.Join(r.Place.State, frame.LogFile), refused)
 	}
 	bounded, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
@@ -109,11 +109,11 @@ func (a *app) replace(ctx context.Context, r *frame.Route, d *running, how strin
 		select {
 		case state := <-exited:
 			if !state.Success() {
-				return failed()
+				return failed(autostart.Refusal(r, a.getenv, state))
 			}
 			exited = nil // it has carried the tokens
 		case <-bounded.Done():
-			return failed()
+			return failed(nil)
 		case <-tick.C:
 		}
 		if s, _ := a.replacedBy(bounded, d.status.PID); s != nil {

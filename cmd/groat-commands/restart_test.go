@@ -168,12 +168,14 @@ func TestASignInThatEndsWithGroatdKeepsItRunning(t *testing.T) {
 // Whether a groatd was replaced is found out by who answers, also where the one that was started has ended.
 func TestWhoAnswersAfterAReplacement(t *testing.T) {
 	for name, c := range map[string]struct {
-		pid  int
-		says string
+		pid, exits int
+		says, hint string
 	}{
-		"the one before": {1, "no groatd has taken the place of the one that runs (pid 1)"},
-		"another one":    {2, ""},
-		"none":           {0, "groatd (pid 1) does not answer any more, and no other one does"},
+		"the one before": {1, 1, "no groatd has taken the place of the one that runs (pid 1)", "tail "},
+		"it refuses": {1, 78, "no groatd has taken the place of the one that runs (pid 1): groatd refuses its " +
+			"configuration or one of its directories", "groatd --check"},
+		"another one": {2, 1, "", ""},
+		"none":        {0, 1, "groatd (pid 1) does not answer any more, and no other one does", "tail "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "none")
@@ -181,9 +183,12 @@ func TestWhoAnswersAfterAReplacement(t *testing.T) {
 				socket = placeDaemon(t, c.pid, nothingUnsaved).socket
 			}
 			a, r, out, _ := atSocket(t, t.TempDir(), socket)
+			parts.WriteProgram(t, filepath.Join(a.getenv("PATH"), "groatd"),
+				fmt.Sprintf("#!/bin/sh\nexit %d\n", c.exits))
 			err := a.replace(t.Context(), r, &running{status: protocol.StatusResult{PID: 1}}, autostart.Replacing)
 			if c.says == "" && (err != nil || !strings.HasPrefix(out.String(), "groatd v1 runs now (pid 2)")) ||
-				c.says != "" && (err == nil || err.Error() != c.says) {
+				c.says != "" && (err == nil || err.Error() != c.says ||
+					!strings.HasPrefix(report.Describe(err).Hint, c.hint)) {
 				t.Errorf("%v, %q", err, out)
 			}
 		})

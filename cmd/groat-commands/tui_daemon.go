@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/autostart"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -146,13 +147,17 @@ func textReplaced(s *protocol.StatusResult) []byte {
 	return append(out, textLockedKeystore(s)...)
 }
 
-// errNotReplaced takes whether the groatd that was to be replaced still answers, and the file to which the one that was
-// to take over logs; a service logs elsewhere.
-func errNotReplaced(pid int, runs bool, log string) *report.Failure {
+// errNotReplaced takes whether the groatd that was to be replaced still answers, the file to which the one that was to
+// take over logs (a service logs elsewhere), and why it refused to start, if it did.
+func errNotReplaced(pid int, runs bool, log string, refused error) *report.Failure {
 	f := &report.Failure{Code: report.ExitTemporary, Hint: "tail " + visible.Word(log),
 		Message: fmt.Sprintf("no groatd has taken the place of the one that runs (pid %d)", pid)}
 	if !runs {
 		f.Message = fmt.Sprintf("groatd (pid %d) does not answer any more, and no other one does", pid)
+	}
+	if e, ok := errors.AsType[*autostart.Error](refused); ok {
+		why := failStart(e)
+		f.Code, f.Message, f.Hint = why.Code, f.Message+": "+why.Message, why.Hint
 	}
 	return f
 }

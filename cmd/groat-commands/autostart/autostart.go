@@ -60,6 +60,16 @@ func TakeOver(r *frame.Route, getenv func(string) string, how string) (<-chan *o
 	return s.spawn(how)
 }
 
+// Refusal returns an error if the groatd that [TakeOver] has started ended because it refuses its configuration or a
+// directory.
+func Refusal(r *frame.Route, getenv func(string) string, ended *os.ProcessState) error {
+	if ended.ExitCode() != daemonRefuses {
+		return nil
+	}
+	s := &starter{route: r, getenv: getenv, program: FindDaemon(getenv("PATH"))}
+	return s.fail(Error{Reason: Refused})
+}
+
 func (s *starter) start(ctx context.Context) (*frame.Conn, error) {
 	r, getenv, deadline := s.route, s.getenv, s.deadline
 	r.PlainMayBeOurs()
