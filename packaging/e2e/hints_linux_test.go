@@ -203,6 +203,11 @@ func (f *follower) provocations() []provocation {
 			f.write(f.profile("hand")+".good", f.file(".config/groat/profiles.d/hand.toml"))
 			f.write(f.profile("hand"), "nonsense = 1\n")
 		}, typed: "groat get hand", wants: "unknown key"},
+		{name: "a restart that is refused", rows: []string{"groat-commands.errNotReplaced"}, make: func(f *follower) {
+			f.groat("", "list")
+			f.write(filepath.Join(f.home, ".config", "groat", "config.toml"), "oops\n")
+			f.write(filepath.Join(f.home, ".config", "groat", "config.toml.good"), "")
+		}, typed: "groat restart", wants: "no groatd has taken the place"},
 		{name: "two profiles for git",
 			rows:  []string{"groat-commands.errSetupProfile", "groat-commands.errSetupUnasked"},
 			typed: "groat setup git", wants: "say which profile is meant", itself: true},
