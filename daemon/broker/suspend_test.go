@@ -37,16 +37,13 @@ func hold(t *testing.T, w *env, b *Broker, sources map[string]Source) {
 func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 	tier.Long(t, "it renews ten thousand profiles")
 	in(t, func(t *testing.T, w *env, b *Broker) {
-		profiles, waiting := 10_000, 100
-		if Raced {
-			profiles = 3000
-		}
+		const profiles, waiting = 10_000, 100
 		c := &crowded{env: w}
 		w.life = 2 * time.Hour // so that no profile is due twice
 		hold(t, w, b, named(profiles, c))
 		w.boot.Add(int64(8 * time.Hour))
 		woke := w.now().Boot
-		time.Sleep(suspendPoll + resumeSpread) // by now many hundreds are in the queue
+		time.Sleep(suspendPoll + resumeSpread) // by now thousands are in the queue
 		before := w.count()
 		var callers sync.WaitGroup
 		for i := range waiting {
@@ -63,7 +60,7 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 		if n := w.count() - before; n > waiting+maxPerSecond+maxAtOnce {
 			t.Errorf("%d requests until %d callers were served: others came before them", n, waiting)
 		}
-		time.Sleep(time.Duration(profiles/maxPerSecond) * time.Second)
+		time.Sleep(profiles / maxPerSecond * time.Second)
 		synctest.Wait()
 		if n := w.count(); n != profiles {
 			t.Errorf("%d requests for %d profiles", n, profiles)
@@ -79,7 +76,7 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 			t.Errorf("%d requests in one second, %d at once", peak, most)
 		}
 		took := w.call(profiles-1) - woke
-		if took > time.Duration(profiles/maxPerSecond)*time.Second+2*(suspendPoll+resumeSpread) {
+		if took > profiles/maxPerSecond*time.Second+2*(suspendPoll+resumeSpread) {
 			t.Errorf("it took %s: the limit was not used up", took)
 		}
 		t.Attr("resume.profiles", fmt.Sprint(profiles))
