@@ -96,9 +96,6 @@ func TestTheIncident(t *testing.T) {
 			if raced || nth+restarts > 0 { // else as it was
 				every *= fewer
 			}
-			if raced {
-				every *= 3
-			}
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					i := newIncident(t)
