@@ -76,7 +76,8 @@ var notProvoked = map[string]string{
 	"groat-commands.errWorkingDirectory": byMachine, "groat-commands.failStdinWaits": byTerminal,
 
 	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug,
-	"report.CannotHandOver": byInstall, "report.ExecInfo": byProgram, "report.GitWritesToDisk": byProgram,
+	"report.CannotHandOver": byInstall, "report.ExecInfo": byProgram, "report.GitOtherUser": byProgram,
+	"report.GitWritesToDisk": byProgram,
 	"report.KeyringUsage": byProgram,
 	"report.NoAnswer":     byMachine, "report.NoCommands": byInstall, "report.NotStored": byProgram,
 	"report.Undecided": byProgram, "report.UndecidedGit": byProgram, "report.Unexpected": byBug,
