@@ -59,7 +59,7 @@ func (b *Broker) EndWithTokens() (names []string) {
 	return names
 }
 
-// passing reports whether nothing stands in the way once the time of a Block is over, although no request has succeeded.
+// passing reports whether nothing stands in the way once the time of a Block is over, though no request has succeeded.
 func passing(err error) bool {
 	return errors.Is(err, ErrOften) || errors.Is(err, ErrQuota) || errors.Is(err, ErrRejected)
 }

@@ -127,7 +127,8 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 			`"static":true,"profile":"work","header":"Authorization: Bearer k\"ey"}}` + "\n"},
 	} {
 		later := clock.Instant{Wall: now.Wall.Add(c.after), Boot: now.Boot + c.after}
-		if got := string(wire.AppendToken(nil, []byte("7"), c.token, "work", wire.Asked{API: c.api, UnknownUser: c.other}, later)); got != c.want {
+		asked := wire.Asked{API: c.api, UnknownUser: c.other}
+		if got := string(wire.AppendToken(nil, []byte("7"), c.token, "work", asked, later)); got != c.want {
 			t.Errorf("%s: %s want %s", c.name, got, c.want)
 		}
 	}
