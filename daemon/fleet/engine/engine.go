@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Engine is safe for concurrent use. Every call ends within a time of its own, also where ctx has no deadline; a call of
-// Watch ends when its engine has been silent for too long.
+// Engine is safe for concurrent use. Every call ends within a time of its own, also where ctx has no deadline; a call
+// of Watch ends when its engine has been silent for too long.
 type Engine interface {
 	// Read returns the entries whose keys begin with prefix, ordered by key. It is linearizable: it sees every change
 	// that was made before it began. All entries are of the revision that the state gives.

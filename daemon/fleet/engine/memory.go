@@ -10,8 +10,8 @@ import (
 )
 
 // Memory is an engine in this process, for tests and simulations. It makes no choice of its own: the same calls in the
-// same order have the same results. Each machine has a [Client] of it, through which faults are injected. It is safe for
-// concurrent use, and inside a synctest bubble its waits are durably blocking.
+// same order have the same results. Each machine has a [Client] of it, through which faults are injected. It is safe
+// for concurrent use, and inside a synctest bubble its waits are durably blocking.
 type Memory struct {
 	mu      sync.Mutex
 	data    memoryData
