@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -56,7 +55,7 @@ func hunk(a, b []string, fromA, fromB int) (lines []Line) {
 		from  int
 		added bool
 	}{{a, x[start : len(x)-end], fromA, false}, {b, y[start : len(y)-end], fromB, true}} {
-		stays := end > 0 && named.ReplaceAllString(strings.TrimRight(side.text, `"'`), "") == "" // but for the name
+		stays := end > 0 && beforeName(strings.TrimRight(side.text, quotes)) == 0 // the value, and only that
 		if len(side.lines) > 0 && !stays {
 			lines = append(lines, numbered(side.text, side.added, side.from, start > 0, end > 0)...)
 		}
@@ -106,19 +105,39 @@ func differ(x, y string) (start, end int) {
 // inWord reports whether a byte is of a word, and not between two in any of the files' formats.
 func inWord(c byte) bool { return strings.IndexByte(" \t\r\n\"',:;=[]{}()", c) < 0 }
 
-// named matches the name of a setting before its value.
-var named = regexp.MustCompile(`("[^"\n]*"|[^\s"',:;=\[\]{}()]+)[ \t]*[:=][ \t]*$`)
-
 // beforeValue is where the value begins that the byte at a place is in, with its name.
 func beforeValue(text string, at int) int {
 	for at > 0 && inWord(text[at-1]) {
 		at--
 	}
-	if at > 0 && strings.IndexByte(`"'`, text[at-1]) >= 0 {
+	if at > 0 && strings.IndexByte(quotes, text[at-1]) >= 0 {
 		at--
 	}
-	if name := named.FindStringIndex(text[:at]); name != nil {
-		at = name[0]
+	return beforeName(text[:at])
+}
+
+const quotes = `"'`
+
+// beforeName is where the name begins, a word or a string, that a text ends with before a colon or an equals sign; it
+// is the end of the text where there is none.
+func beforeName(text string) int {
+	rest := strings.TrimRight(text, " \t")
+	if !strings.HasSuffix(rest, ":") && !strings.HasSuffix(rest, "=") {
+		return len(text)
+	}
+	rest = strings.TrimRight(rest[:len(rest)-1], " \t")
+	if quoted, ok := strings.CutSuffix(rest, `"`); ok {
+		if at := strings.LastIndexAny(quoted, "\"\n"); at >= 0 && quoted[at] == '"' {
+			return at
+		}
+		return len(text)
+	}
+	at := len(rest)
+	for at > 0 && inWord(rest[at-1]) {
+		at--
+	}
+	if at == len(rest) {
+		return len(text)
 	}
 	return at
 }
@@ -128,7 +147,7 @@ func restOfValue(text string) (n int) {
 	for n < len(text) && inWord(text[n]) {
 		n++
 	}
-	if n < len(text) && strings.IndexByte(`"'`, text[n]) >= 0 {
+	if n < len(text) && strings.IndexByte(quotes, text[n]) >= 0 {
 		n++
 	}
 	return n
