@@ -89,8 +89,9 @@ func newSubject(o options, dir string) (*subject, error) {
 		return nil, err
 	}
 	const perServer = 200
+	text := fmt.Sprintf(hook, s.path("cpu"), s.path("heap"))
 	err := errors.Join(
-		agent.BuildWith(o.root, s.path("groatd"), "./cmd/groatd", "profile.go", fmt.Sprintf(hook, s.path("cpu"), s.path("heap"))),
+		agent.BuildWith(o.root, s.path("groatd"), "./cmd/groatd", "profile.go", text),
 		agent.BuildWith(o.root, s.path("groat"), "./cmd/groat", "", ""),
 		agent.BuildWith(o.root, s.path("groat-commands"), "./cmd/groat-commands", "", ""))
 	if err != nil {
