@@ -186,7 +186,7 @@ func (c *conn) reply(id []byte, result any) {
 		result = w.now
 	}
 	c.send(id, func(out []byte) []byte {
-		line, err := jsonrpc.AppendResult(out, id, result)
+		line, err := appendResult(out, id, result)
 		if err != nil {
 			c.d.Log.Error("a result cannot be encoded", zap.Error(err))
 			e := protocol.NewError(protocol.Internal, "the answer cannot be encoded", "")
@@ -194,6 +194,13 @@ func (c *conn) reply(id []byte, result any) {
 		}
 		return line
 	})
+}
+
+func appendResult(out, id []byte, result any) ([]byte, error) {
+	if p, ok := result.(page); ok {
+		return p.line(id)
+	}
+	return jsonrpc.AppendResult(out, id, result)
 }
 
 func (c *conn) refuse(id []byte, e *protocol.Error) {
@@ -234,6 +241,7 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	err := c.write()
 	clear(c.out) // it may hold an access token
 	if cap(c.out) > keepOut {
+		giveBack(c.out)
 		c.out = nil
 	}
 	if err != nil {
