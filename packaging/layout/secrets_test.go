@@ -133,6 +133,9 @@ var noSecret = map[string]string{
 	"daemon/config.Profile.RefreshAuth":                 "a method",
 	"daemon/grant/preset.How.RefreshAuth":               "a method",
 	"daemon/grant/preset.Provider.AssertionAudience":    "a name",
+	"daemon/fleet/engine.Entry.Key":                     "where a value stands",
+	"daemon/fleet/engine.Condition.Key":                 "where a value stands",
+	"daemon/fleet/engine.Change.Key":                    "where a value stands",
 	"daemon/grant/preset.Provider.KeyLoginPath":         "a path",
 	"daemon/grant/preset.Provider.TokenPath":            "a path",
 }
