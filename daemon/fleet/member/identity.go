@@ -91,7 +91,9 @@ func verified(s *subject, fleet string, text []byte) bool {
 }
 
 // sealInfo binds a sealed key to its place (RFC 9180 §5.1).
-func sealInfo(fleet, id, machine string) []byte { return []byte("groat fleet key " + fleet + " " + id + " " + machine) }
+func sealInfo(fleet, id, machine string) []byte {
+	return []byte("groat fleet key " + fleet + " " + id + " " + machine)
+}
 
 // sealTo seals a fleet's keys so that only this machine can open them.
 func (s *subject) sealTo(fleet, id string, keys keystore.Secret) ([]byte, error) {

@@ -131,6 +131,19 @@ func (l *log) add(text []byte) error {
 	return nil
 }
 
+// saysRemoved reports whether the text of an entry, which need not be the next one, removes a machine and is signed by a
+// member, as far as those are known. One that was not would do no harm: the engine can keep the fleet from the machine
+// as well.
+func (l *log) saysRemoved(text []byte, id string) bool {
+	var e entry
+	if len(text) <= signatureSize || json.Unmarshal(text[signatureSize:], &e) != nil {
+		return false
+	}
+	signer := l.machines[e.By]
+	return (l.index == 0 || signer != nil && verified(signer, l.fleet, text)) && e.Kind == kindRemove &&
+		e.Subject != nil && e.Subject.ID == id
+}
+
 // allowed refuses an entry that says what cannot be.
 func (l *log) allowed(e entry) error {
 	ok := false

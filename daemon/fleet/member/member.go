@@ -67,10 +67,11 @@ type Member struct {
 
 	mu      sync.Mutex
 	log     log
-	pinned  position        // what this machine had seen when it was last stopped
-	junk    int64           // the revision of what stands in the place of the next entry and is none, or 0
-	fence   engine.Condition // the epoch's key in the engine
-	failure error           // why the last look at the engine was no use, or nil
+	pinned  position                 // what this machine had seen when it was last stopped
+	junk    int64                    // the revision of what stands in the place of the next entry and is none, or 0
+	fence   engine.Condition         // the epoch's key in the engine
+	at      engine.State             // of the last look at the engine
+	failure error                    // why that was no use, or nil
 	seen    map[string]time.Duration // :: invitation → boot time when it was first seen
 }
 
@@ -158,7 +159,9 @@ func (m *Member) key(name string) string { return Prefix(m.keys.Fleet()) + name 
 // Prefix is what all keys of a fleet begin with.
 func Prefix(fleet string) string { return "/groat/" + fleet + "/" }
 
-func entryKey(fleet string, index int64) string { return fmt.Sprintf("%sm/log/%010d", Prefix(fleet), index) }
+func entryKey(fleet string, index int64) string {
+	return fmt.Sprintf("%sm/log/%010d", Prefix(fleet), index)
+}
 
 // take waits for the turn.
 func (m *Member) take(ctx context.Context) (release func(), err error) {
@@ -219,10 +222,16 @@ func (m *Member) Sync(ctx context.Context) error {
 func (m *Member) sync(ctx context.Context) error {
 	entries, state, err := m.Engine.Read(ctx, m.key("m/"))
 	if err == nil {
-		err = m.learn(ctx, entries, state, true)
+		err = m.learn(ctx, entries)
+	}
+	if err == nil {
+		err = m.mendFence(ctx, entries)
 	}
 	m.mu.Lock()
 	m.failure = err
+	if err == nil {
+		m.at = state
+	}
 	m.mu.Unlock()
 	if err == nil {
 		err = m.Err()
@@ -230,8 +239,8 @@ func (m *Member) sync(ctx context.Context) error {
 	return err
 }
 
-// learn takes over what the engine shows of the log. whole says that it is all that there is. The caller has the turn.
-func (m *Member) learn(ctx context.Context, entries []engine.Entry, state engine.State, whole bool) error {
+// learn takes over what the engine shows of the log. The caller has the turn.
+func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 	m.mu.Lock()
 	now := m.log.clone()
 	junk := m.junk
@@ -239,6 +248,11 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry, state engine
 	fence := engine.Condition{Key: m.fence.Key}
 	newest := ""
 	ring := m.keys
+	defer func() {
+		if ring != m.keys {
+			ring.Wipe()
+		}
+	}()
 	for _, e := range entries {
 		if e.Key == m.fence.Key && e.Value != nil {
 			fence.Revision, newest = e.Revision, string(e.Value)
@@ -248,12 +262,16 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry, state engine
 		if e.Key != entryKey(m.keys.Fleet(), now.index+1) || e.Value == nil {
 			continue
 		}
-		text, _, err := ring.Open(e.Key, kindLog, e.Value)
+		text, epoch, err := ring.Open(e.Key, kindLog, e.Value)
 		if errors.Is(err, keyring.ErrEpoch) && ring == m.keys && newest != "" {
-			if ring, err = m.fetchKeys(ctx, newest); err != nil {
-				return err
+			fetched, failed := m.fetchKeys(ctx, newest)
+			if failed != nil {
+				return m.orRemoved(ctx, now, failed)
 			}
-			text, _, err = ring.Open(e.Key, kindLog, e.Value)
+			ring = fetched
+			if text, epoch, err = ring.Open(e.Key, kindLog, e.Value); err != nil && epoch > m.keys.Epoch() {
+				return fmt.Errorf("%w: what it shows is another key", ErrWithheld)
+			}
 		}
 		if err == nil {
 			err = now.add(text.AppendTo(nil))
@@ -267,63 +285,79 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry, state engine
 		}
 		junk = 0
 	}
-	if err := m.checkHistory(now, entries, whole); err != nil {
+	if err := m.checkHistory(now, entries); err != nil {
 		return err
 	}
-	return m.adopt(ctx, now, junk, fence, ring, newest)
-}
-
-// checkHistory refuses a log that is shorter than, or other than, what this machine has seen.
-func (m *Member) checkHistory(now log, entries []engine.Entry, whole bool) error {
-	pin := m.pinned
-	if hash, known := now.hashes[pin.Index]; pin.Index > 0 && known && hash != pin.Hash {
-		return ErrOtherFleet
-	}
-	if now.index < pin.Index {
-		return ErrOlder
-	}
-	if !whole {
-		return nil
-	}
-	shown := slices.ContainsFunc(entries, func(e engine.Entry) bool {
-		return e.Key == entryKey(m.keys.Fleet(), now.index)
-	})
-	if !shown {
-		return ErrOlder
-	}
-	return nil
-}
-
-// adopt makes a log that was checked the member's, with the keys of its epochs.
-func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.Condition, ring *keyring.Keyring,
-	newest string) error {
-	member := now.machines[m.self.id()] != nil
-	rotated := now.epoch > m.keys.Epoch()
-	if member && rotated {
+	if now.machines[m.self.id()] != nil && now.epoch > m.keys.Epoch() {
 		if ring == m.keys {
-			var err error
-			if ring, err = m.fetchKeys(ctx, string(keyID(now.commits[now.epoch]))); err != nil {
-				return err
+			fetched, err := m.fetchKeys(ctx, string(keyID(now.commits[now.epoch])))
+			if err != nil {
+				return m.orRemoved(ctx, now, err)
 			}
+			ring = fetched
 		}
 		if err := m.takeKeys(now, ring); err != nil {
 			return err
 		}
 	}
+	return m.adopt(ctx, now, junk, fence, newest)
+}
+
+// checkHistory refuses a log that is shorter than, or other than, what this machine has seen.
+func (m *Member) checkHistory(now log, entries []engine.Entry) error {
+	if hash, known := now.hashes[m.pinned.Index]; known && hash != m.pinned.Hash {
+		return ErrOtherFleet
+	}
+	shown := slices.ContainsFunc(entries, func(e engine.Entry) bool {
+		return e.Key == entryKey(m.keys.Fleet(), now.index)
+	})
+	if now.index < m.pinned.Index || !shown {
+		return ErrOlder
+	}
+	return nil
+}
+
+// adopt makes a log that was checked the member's. Its keys are there already.
+func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.Condition, newest string) error {
 	m.mu.Lock()
-	changed := now.index != m.log.index
+	changed, rotated := now.index != m.log.index, now.epoch != m.log.epoch
 	m.log, m.junk = now, junk
 	if fence.Revision > 0 && newest == string(keyID(now.commits[now.epoch])) {
 		m.fence = fence
 	}
 	m.mu.Unlock()
-	if changed {
-		if err := m.persist(ctx); err != nil && rotated {
-			return err
-		}
-		m.Changed()
+	if !changed {
+		return nil
+	}
+	defer m.Changed()
+	if err := m.persist(ctx); err != nil && rotated {
+		return err
 	}
 	return nil
+}
+
+// mendFence writes the epoch's key id again where something else stands in its place.
+func (m *Member) mendFence(ctx context.Context, entries []engine.Entry) error {
+	m.mu.Lock()
+	want, member := string(keyID(m.log.commits[m.log.epoch])), m.log.machines[m.self.id()] != nil
+	m.mu.Unlock()
+	is := engine.Entry{Key: m.fence.Key}
+	for _, e := range entries {
+		if e.Key == is.Key {
+			is = e
+		}
+	}
+	if string(is.Value) == want || !member {
+		return nil
+	}
+	swapped, state, err := m.Engine.Swap(ctx, []engine.Condition{{Key: is.Key, Revision: is.Revision}},
+		[]engine.Change{{Key: is.Key, Value: []byte(want)}})
+	if err == nil && swapped {
+		m.mu.Lock()
+		m.fence = engine.Condition{Key: is.Key, Revision: state.Revision}
+		m.mu.Unlock()
+	}
+	return err
 }
 
 // takeKeys adds the keys of the epochs that have begun, each only if the log names its digest.
@@ -379,6 +413,27 @@ func (m *Member) fetchKeys(ctx context.Context, id string) (*keyring.Keyring, er
 	}
 	return nil, ErrWithheld
 }
+
+// orRemoved returns ErrRemoved, in the place of failed, where a member has left word for this machine that it was
+// removed: the entry that says so is sealed with a key that this machine does not get.
+func (m *Member) orRemoved(ctx context.Context, now log, failed error) error {
+	name := m.key("g/" + m.self.id())
+	entries, _, err := m.Engine.Read(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		text, err := m.self.open(m.keys.Fleet(), farewell, e.Value)
+		if err != nil || !now.saysRemoved(text.AppendTo(nil), m.self.id()) {
+			continue
+		}
+		return ErrRemoved
+	}
+	return failed
+}
+
+// farewell stands for a key id where a removed machine is told of it.
+const farewell = "farewell"
 
 // sealed returns an entry as it stands in the engine, and its text.
 func (m *Member) sealed(e entry) (value, text []byte, err error) {
@@ -504,13 +559,29 @@ func (m *Member) rotate(ctx context.Context, make func(log) (entry, error)) erro
 		for id := range remaining {
 			sealedFor[id] = true
 		}
-		return e, nil, nil, nil
+		if e.Subject == nil {
+			return e, nil, nil, nil
+		}
+		word, err := m.farewell(now, e)
+		return e, nil, word, err
 	})
 	if err != nil {
 		return err
 	}
 	m.tidy(ctx, old)
 	return nil
+}
+
+// farewell tells a machine that it was removed.
+func (m *Member) farewell(now log, e entry) ([]engine.Change, error) {
+	e.Index, e.Previous, e.By = now.index+1, now.hashes[now.index].bytes(), m.self.id()
+	text, err := m.self.signEntry(m.keys.Fleet(), e)
+	if err != nil {
+		return nil, err
+	}
+	gone := now.machines[e.Subject.ID]
+	value, err := gone.sealTo(m.keys.Fleet(), farewell, keystore.NewSecret(text))
+	return []engine.Change{{Key: m.key("g/" + gone.ID), Value: value}}, err
 }
 
 // batch is how many values are written at once.
@@ -605,7 +676,6 @@ func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 	}
 	defer release()
 	last := false
-	epoch := m.keys.Epoch()
 	err = m.append(ctx, func(now log) (entry, []engine.Condition, []engine.Change, error) {
 		last = len(now.machines) == 1
 		if last {
@@ -621,12 +691,11 @@ func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 		return false, err
 	}
 	m.mu.Lock()
-	state := m.fence
+	at := m.at
 	m.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_ = epoch
-	m.Engine.Watch(ctx, m.fence.Key, engine.State{Revision: state.Revision}, func(entries []engine.Entry, _ engine.State) {
+	m.Engine.Watch(ctx, m.fence.Key, at, func(entries []engine.Entry, _ engine.State) {
 		if len(entries) > 0 {
 			rotated = true
 			cancel()
