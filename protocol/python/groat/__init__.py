@@ -1886,18 +1886,23 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
     import importlib
 
     aiohttp = importlib.import_module("aiohttp")
-    carried: contextvars.ContextVar[Token] = contextvars.ContextVar("groat")
+    theirs = options.get("request_class") or aiohttp.ClientRequest
+    carried: contextvars.ContextVar[Token | None] = contextvars.ContextVar("groat", default=None)
 
-    async def redirected(session: Any, context: Any, step: Any) -> None:
-        t = carried.get(None)
-        location = step.response.headers.get("Location") or step.response.headers.get("URI") or ""
-        if t is not None and not _aiohttp_address(step.url.join(type(step.url)(location))).is_within(t.api):
-            for name in t.header:
-                step.headers.pop(name, None)
+    def made(self: Any, method: str, url: Any, **rest: Any) -> None:
+        """Puts the token on a request, of which aiohttp makes a new one to follow a redirect: none takes it along."""
+        theirs.__init__(self, method, url, **rest)
+        t = carried.get()
+        if t is None:
+            return
+        if not _aiohttp_address(self.url).is_within(t.api) or self.proxy is not None and self.url.scheme == "http":
+            carried.set(None)
+            return
+        ((name, value),) = t.header.items()
+        if name not in (rest.get("headers") or ()) and (name != "Authorization" or rest.get("auth") is None):
+            self.headers[name] = value  # also in the place of what .netrc has
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(redirected)
-    options["trace_configs"] = [*(options.get("trace_configs") or ()), trace]
+    options["request_class"] = type(theirs.__name__, (theirs,), {"__init__": made})
     session = aiohttp.ClientSession(**options)
     send = session._request  # what all methods of a session lead to
 
@@ -1908,22 +1913,19 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
             raise _seen(at)
         t = await auth._async_token(target)
         ((name, value),) = t.header.items()
-        headers = session._prepare_headers(rest.get("headers"))
-        if name in headers:
+        if name in session._prepare_headers(rest.get("headers")):
             return await send(method, url, **rest)
         complain = rest.pop("raise_for_status", None)
-        headers[name] = value
         mark = carried.set(t)
         try:
-            answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+            answer = await send(method, url, **rest, raise_for_status=False)
             if answer.status == 401 and not t.static and answer.request_info.headers.get(name) == value:
                 again = rest.get("data") is None or isinstance(rest["data"], (str, bytes))
                 better = await auth._async_better(t.access_token, at, again)
                 if better is not None:
                     answer.close()
                     carried.set(better)
-                    headers.update(better.header)
-                    answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+                    answer = await send(method, url, **rest, raise_for_status=False)
         finally:
             carried.reset(mark)
         if complain is None:
@@ -2121,10 +2123,20 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 
 class _Session(_OAuth2):
+    proxies: Any
+
     def request(self, method: str, url: str, withhold_token: bool = False, auth: Any = None, **kwargs: Any) -> Any:
         if auth is None and not withhold_token:
             auth = self._groat
         return super().request(method, url, withhold_token=True, auth=auth, **kwargs)  # type: ignore[misc]
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        """Refuses a request by http with the token where a proxy is to have it, which only this session knows of."""
+        at = _address_of(request.url)
+        if at.scheme == "http" and any(isinstance(value, _Secret) for value in request.headers.values()):
+            if _theirs("requests.utils").select_proxy(request.url, kwargs.get("proxies", self.proxies)):
+                raise _seen(at)
+        return super().send(request, **kwargs)  # type: ignore[misc]
 
     def fetch_token(self, *args: object, **kwargs: object) -> Any:
         """The token, from groatd: no request is sent."""
