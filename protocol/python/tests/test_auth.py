@@ -188,6 +188,16 @@ class Library:
         self.assertIn("http://api.example.com", str(denied.exception))
         self.assertEqual(ELSEWHERE.seen, [])
 
+    def test_of_several_profiles_the_environments(self: Any) -> None:
+        with self.assertRaises(groat.UnknownProfile) as caught:
+            self.fetch(API.url, groat.auth())
+        self.assertIn("key", caught.exception.data["choices"])
+        for profile, field in (("key", "dummy"), ("work", self.bearer())):
+            with unittest.mock.patch.dict(os.environ, GROAT_PROFILE=profile):
+                self.assertEqual(json.loads(self.fetch(API.url, groat.auth())[1])["credential"], field)
+        with unittest.mock.patch.dict(os.environ, GROAT_PROFILE="nosuch"), self.assertRaises(groat.UnknownProfile):
+            self.fetch(API.url, groat.auth())
+
     def test_a_redirect_within_the_api(self: Any) -> None:
         status, text = self.fetch(API.url + "/redirect?/there", self.auth)
         self.assertEqual((status, json.loads(text)["path"]), (200, "/there"))
