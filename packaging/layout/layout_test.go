@@ -103,6 +103,7 @@ var rooms = map[string][]string{
 	"packaging/bench/herd":        {"packaging/bench/agent", "protocol"},
 	"packaging/bench/many":        {"packaging/bench/agent", "protocol"},
 	"packaging/bench/guard":       {"packaging/bench/agent"},
+	"packaging/bench/profile":     {"packaging/bench/agent", "protocol"},
 	"packaging/bench/python":      {"packaging/bench/agent"},
 	"packaging/bench/results":     {"packaging/machine"},
 	"packaging/figures":           {"packaging/machine"},
