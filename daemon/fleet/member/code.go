@@ -2,7 +2,7 @@ package member
 
 import (
 	"bytes"
-	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -61,19 +61,17 @@ func CAHash(file []byte) []byte {
 	return sum[:caSize]
 }
 
-// derive returns the key for one use of the invitation's secret.
-func (c Code) derive(use string, size int) []byte {
+// derive returns the key for one use of the invitation's secret: 32 bytes.
+func (c Code) derive(use string) []byte {
 	secret := c.Secret.AppendTo(nil)
 	defer clear(secret)
-	key, err := hkdf.Key(sha256.New, secret, []byte(c.Fleet), "groat fleet invitation: "+use, size)
-	if err != nil {
-		panic(err) // only a size beyond 8160 is refused
-	}
-	return key
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("groat fleet invitation " + c.Fleet + " " + use))
+	return mac.Sum(nil)
 }
 
 // id is the name of the invitation in the engine. It says nothing of the secret.
-func (c Code) id() string { return hex.EncodeToString(c.derive("id", 8)) }
+func (c Code) id() string { return hex.EncodeToString(c.derive("id")[:8]) }
 
 // Text returns the code in groups of eight characters, of which the last is a check character. The caller wipes it.
 func (c Code) Text() (keystore.Secret, error) {
@@ -245,7 +243,7 @@ func decodeCode(b []byte) (Code, error) {
 		return Code{}, short
 	}
 	if b[0] != codeFormat {
-		return Code{}, &TypoError{What: "the code is of a later groat: install the same on this machine"}
+		return Code{}, &TypoError{What: "a later groat has made the code, and this one cannot read it"}
 	}
 	ca := int(b[1])
 	if ca != 0 && ca != caSize || len(b) < 2+ca+fleetSize+secretSize+1 {

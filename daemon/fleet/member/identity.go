@@ -29,16 +29,13 @@ type identity struct {
 	seal *ecdh.PrivateKey
 }
 
-func newIdentity(name string) identity {
+func newIdentity(name string) (identity, error) {
 	_, sign, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		panic(err) // crypto/rand does not fail
+		return identity{}, err
 	}
 	seal, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	return identity{name: Named(name), sign: sign, seal: seal}
+	return identity{name: Named(name), sign: sign, seal: seal}, err
 }
 
 // Named makes a machine's name of what a person or the system calls it: [a-z0-9._-], at most 64 bytes.
@@ -83,6 +80,11 @@ func (i identity) signEntry(fleet string, e entry) ([]byte, error) {
 		return nil, err
 	}
 	return append(ed25519.Sign(i.sign, signed(fleet, body)), body...), nil
+}
+
+// verifyKey is the public part of a signing key.
+func verifyKey(b []byte) (ed25519.PublicKey, bool) {
+	return ed25519.PublicKey(b), len(b) == ed25519.PublicKeySize
 }
 
 func verified(s *subject, fleet string, text []byte) bool {

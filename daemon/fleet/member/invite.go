@@ -42,7 +42,7 @@ type request struct {
 // answer is what it is told: where in the log it stands. The log names the digests of the keys.
 type answer struct {
 	Seen position `json:"seen"`
-	Key  string   `json:"key"` // the id of the epoch's key
+	ID   string   `json:"id"` // of the epoch's key
 }
 
 const (
@@ -54,18 +54,14 @@ const (
 func (c Code) key() string { return Prefix(c.Fleet) + "m/invite/" + c.id() }
 
 // aead is the cipher for one use of the invitation's secret.
-func (c Code) aead(use string) cipher.AEAD {
-	key := c.derive(use, 32)
+func (c Code) aead(use string) (cipher.AEAD, error) {
+	key := c.derive(use)
 	defer clear(key)
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err) // the key has 32 bytes
+		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err)
-	}
-	return aead
+	return cipher.NewGCM(block)
 }
 
 // seal encrypts v, so that it comes from one who knows the code, and only such a one can read it.
@@ -74,7 +70,10 @@ func (c Code) seal(use string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	aead := c.aead(use)
+	aead, err := c.aead(use)
+	if err != nil {
+		return nil, err
+	}
 	nonce := make([]byte, aead.NonceSize())
 	rand.Read(nonce)
 	return aead.Seal(nonce, nonce, text, []byte(c.id())), nil
@@ -82,7 +81,10 @@ func (c Code) seal(use string, v any) ([]byte, error) {
 
 // open decrypts what seal has sealed.
 func (c Code) open(use string, sealed []byte, v any) error {
-	aead := c.aead(use)
+	aead, err := c.aead(use)
+	if err != nil {
+		return err
+	}
 	if len(sealed) < aead.NonceSize() {
 		return keyring.ErrDamaged
 	}
@@ -131,7 +133,10 @@ func (m *Member) wall(s engine.State) time.Time {
 
 // Join makes this machine a member by a code. It waits for a machine of the fleet to answer, as long as ctx allows.
 func Join(ctx context.Context, o Options, c Code, name string) (*Member, error) {
-	self := newIdentity(name)
+	self, err := newIdentity(name)
+	if err != nil {
+		return nil, err
+	}
 	at, err := c.ask(ctx, o.Engine, self)
 	if err != nil {
 		return nil, err
@@ -224,9 +229,9 @@ func (c Code) await(ctx context.Context, e engine.Engine, at engine.State) (a an
 	return a, err
 }
 
-// fetch returns the keys that are sealed to the machine. They are not checked yet.
+// fetch returns the keys that are sealed to a machine that joins. They are not checked yet.
 func (c Code) fetch(ctx context.Context, e engine.Engine, self identity, a answer) (*keyring.Keyring, error) {
-	name := Prefix(c.Fleet) + "k/" + a.Key + "/" + self.id()
+	name := Prefix(c.Fleet) + "k/" + a.ID + "/" + self.id()
 	entries, _, err := e.Read(ctx, name)
 	if err != nil {
 		return nil, err
@@ -234,7 +239,7 @@ func (c Code) fetch(ctx context.Context, e engine.Engine, self identity, a answe
 	if len(entries) != 1 {
 		return nil, ErrWithheld
 	}
-	text, err := self.open(c.Fleet, a.Key, entries[0].Value)
+	text, err := self.open(c.Fleet, a.ID, entries[0].Value)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWithheld, err)
 	}
@@ -270,8 +275,7 @@ func (m *Member) checkKeys() error {
 	return nil
 }
 
-// admit answers the request of a machine with a code, unless another member does, and deletes the invitation. It
-// reports whether there is nothing more to do.
+// admit answers the request of a machine with a code, unless another member does, and deletes the invitation.
 func (m *Member) admit(ctx context.Context, id string) error {
 	release, err := m.take(ctx)
 	if err != nil {
@@ -326,7 +330,7 @@ func (m *Member) admission(ctx context.Context, now log, id string) (
 	if err != nil {
 		return none(err)
 	}
-	said, err := c.seal(useAnswer, answer{Seen: position{e.Index, hashOf(text)}, Key: key})
+	said, err := c.seal(useAnswer, answer{Seen: position{e.Index, hashOf(text)}, ID: key})
 	if err != nil {
 		return none(err)
 	}

@@ -131,9 +131,9 @@ func (l *log) add(text []byte) error {
 	return nil
 }
 
-// saysRemoved reports whether the text of an entry, which need not be the next one, removes a machine and is signed by a
-// member, as far as those are known. One that was not would do no harm: the engine can keep the fleet from the machine
-// as well.
+// saysRemoved reports whether the text of an entry, which need not be the next one, removes a machine and is signed by
+// a member, as far as those are known. One that was not would do no harm: the engine can keep the fleet from the
+// machine as well.
 func (l *log) saysRemoved(text []byte, id string) bool {
 	var e entry
 	if len(text) <= signatureSize || json.Unmarshal(text[signatureSize:], &e) != nil {

@@ -428,7 +428,11 @@ func TestAHostileEngine(t *testing.T) {
 			}
 			other := c
 			other.Secret = newSecret()
-			sealed, err := other.seal(useRequest, request{Machine: *newIdentity("x").public()})
+			x, err := newIdentity("x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed, err := other.seal(useRequest, request{Machine: *x.public()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -474,7 +478,10 @@ func TestAReplayedRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := newIdentity("b")
+		b, err := newIdentity("b")
+		if err != nil {
+			t.Fatal(err)
+		}
 		first, err := c.seal(useRequest, request{Machine: *b.public()})
 		if err != nil {
 			t.Fatal(err)
