@@ -91,8 +91,13 @@ class SigningIn(unittest.TestCase):
             with self.assertRaises(groat.UsageError) as caught:
                 groat.login("work", **{name: "dummy.secret"})
             self.assertNotIn("dummy", str(caught.exception))
-        with self.assertRaisesRegex(TypeError, r"^login\(\) got an unexpected keyword argument 'provder'$"):
-            groat.login("work", provder="spatiafi")
+
+    def test_a_parameter_that_there_is_not(self) -> None:
+        for name, near in (("usrname", "; username is one"), ("apis", "; api is one"), ("colour", "")):
+            with self.assertRaises(groat.UsageError) as caught:
+                groat.login("work", **{name: "x"})
+            said = f"there is no parameter {name} of a sign-in{near}\nhint: groat login --help"
+            self.assertEqual(str(caught.exception), said)
 
     def test_the_parameters_are_those_of_the_protocol(self) -> None:
         with open(os.path.join(ROOT, "protocol/PROTOCOL.md"), encoding="utf-8") as page:
