@@ -109,6 +109,7 @@ type claims struct {
 	ID        string `json:"jti"`
 	NotBefore int64  `json:"nbf,omitempty"`
 	Scope     string `json:"scope,omitempty"`
+	Target    string `json:"target_audience,omitempty"` // Google's, see [Endpoint.targetToken]
 
 	typ string // the header's (RFC 7519 §5.1)
 }
