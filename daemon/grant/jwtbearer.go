@@ -73,7 +73,8 @@ func (e *Endpoint) targetToken(ctx context.Context, to *Destinations, item keyst
 	}
 	id := e.parseIDToken(body, item, sent, a.date())
 	if id == nil {
-		return nil, malformed(a, "holds no ID token, although one for "+s.TargetAudience+" was asked for").withServer(c.url)
+		flaw := "holds no ID token, although one for " + shown(s.TargetAudience) + " was asked for"
+		return nil, malformed(a, flaw).withServer(c.url)
 	}
 	return id, nil
 }

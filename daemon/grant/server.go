@@ -57,8 +57,8 @@ func CheckTargetAudience(audience string) error {
 }
 
 // Audience says what an assertion's aud is, which servers disagree about: one of the words below, or any URI. Empty is
-// the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis §4), and else the token
-// endpoint (RFC 7523 §3).
+// the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis-11 §4 b), and else the
+// token endpoint (RFC 7523 §3; of a grant, also §4 a of that draft).
 type Audience string
 
 const (
