@@ -93,19 +93,17 @@ func (s *Source) renew(
 	// Send it, once.
 	sent := item.RefreshToken // wiped with the item by obtain
 	t, successor, err := s.Endpoint.Renew(s.inTime(ctx), item, r)
-	t.Refreshed = !sent.IsZero()
+	t.Refreshed, t.Rotated = !sent.IsZero(), !successor.IsZero()
+	s.offer(r, t, err)
 	if successor.IsZero() {
-		t, err = s.checked(t, s.settle(ctx, doubt, err))
-		return t, s.publish(ctx, r, t, err)
+		return s.checked(t, s.settle(ctx, doubt, err))
 	}
 	defer successor.Wipe()
 
 	// Store the one that replaces it.
 	item.RefreshToken = successor
 	s.rotate(ctx, sent, item)
-	t.Rotated = true
-	t, err = s.checked(t, err)
-	return t, s.publish(ctx, r, t, err)
+	return s.checked(t, err)
 }
 
 // checked is a token that the profile takes.

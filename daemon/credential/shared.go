@@ -10,7 +10,7 @@ import (
 )
 
 // Shared is a [Store] that several machines have. Of all of them one sends a refresh token, and its token is all
-// machines'. The order of the calls is Turn, Get, MarkSent, the request, Rotate or Settle, Publish. Where MarkSent fails
+// machines'. The order of the calls is Turn, Get, MarkSent, the request, Offer, then Rotate or Settle. Where MarkSent fails
 // nothing is sent: with [ErrOtherTurn] another machine was faster, and Turn is called again.
 //
 // Each method bounds its own time.
@@ -24,8 +24,9 @@ type Shared interface {
 	// Settle notes how a request has ended whose answer replaces no refresh token: err is nil where it brought a token,
 	// and [grant.ErrLate] where nothing was sent.
 	Settle(ctx context.Context, profile string, err error) error
-	// Publish gives the token of the renewal that was stored last to the other machines.
-	Publish(ctx context.Context, profile string, r grant.Request, t grant.Token) error
+	// Offer notes the token that an answer has brought. Rotate or Settle gives it to the other machines, in the same step
+	// in which it stores the credential.
+	Offer(profile string, r grant.Request, t grant.Token)
 }
 
 // ErrOtherTurn means that another machine has begun a renewal, or finished one, before this one could.
@@ -71,12 +72,9 @@ func (s *Source) settleShared(ctx context.Context, shared Shared, err error) {
 	shared.Settle(ctx, s.Profile, err) // where that fails, the others wait as long as for a machine that is gone
 }
 
-// publish gives a token to the other machines, if there is one, and returns err.
-func (s *Source) publish(ctx context.Context, r grant.Request, t grant.Token, err error) error {
-	if shared := s.shared(); shared != nil && err == nil {
-		ctx, cancel := context.WithTimeout(ctx, sharedLimit)
-		defer cancel()
-		shared.Publish(ctx, s.Profile, r, t) // without it each machine that needs one renews
+// offer gives a token to the other machines, if it is one that the profile takes.
+func (s *Source) offer(r grant.Request, t grant.Token, err error) {
+	if shared := s.shared(); shared != nil && err == nil && s.Endpoint.Server().CheckToken(t) == nil {
+		shared.Offer(s.Profile, r, t)
 	}
-	return err
 }
