@@ -62,6 +62,13 @@ func (a *accounts) Delete(ctx context.Context, profile string) error {
 	return err
 }
 
+// opened ends the pause after a read that failed: the store can be read again.
+func (a *accounts) opened() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pause = time.Time{}
+}
+
 // forget drops what is known of profiles.
 func (a *accounts) forget(profiles ...string) {
 	a.mu.Lock()

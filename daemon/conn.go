@@ -145,7 +145,7 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		return true
 	}
 	p, err := c.d.profiles.Snapshot().Pick(profile.Wanted{Name: q.Profile, Target: q.Target, Username: q.Username})
-	if err != nil {
+	if err != nil || userDecides(q, p) {
 		return false // the handler may read the files, or a keystore
 	}
 	q.Profile = p.Name
@@ -161,7 +161,8 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
-	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, api, c.d.Now()) })
+	asked := wire.Asked{API: api}
+	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, asked, c.d.Now()) })
 	return true
 }
 

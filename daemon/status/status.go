@@ -124,7 +124,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	}
 	if b.Err != nil {
 		e := r.Wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)
-		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn)
+		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn+time.Second-1)
 		st.Blocked = e.Kind()
 		if !b.Held {
 			st.State = string(e.Kind())

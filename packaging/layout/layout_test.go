@@ -51,6 +51,7 @@ var rooms = map[string][]string{
 	"daemon/broker":        {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/credential":    {"daemon/broker", "daemon/grant", "keystore"},
 	"daemon/fleet/keyring": {"keystore"},
+	"daemon/fleet/member":  {"daemon/clock", "daemon/fleet/engine", "daemon/fleet/keyring", "keystore"},
 	"daemon/refusals": {"daemon/broker", "daemon/config", "keystore/ownfile", "protocol/ownpath",
 		"protocol/strictjson"},
 	"daemon/profile": {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
