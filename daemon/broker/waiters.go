@@ -160,6 +160,9 @@ func (s *slot) reject(t *tokenSlot, token keystore.Secret, now clock.Instant) {
 		t.block = &Block{
 			Scope: t.key.scope, Audience: t.key.audience, Err: ErrRejected, Until: after(now, next-now.Boot),
 		}
+		if t.key == (key{}) && !s.block.stands(now) {
+			s.show(t.block)
+		}
 		return
 	}
 	s.rejectedAt = now.Boot

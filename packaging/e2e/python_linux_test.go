@@ -103,6 +103,12 @@ func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
 	u.vars = append(u.vars, "GROAT_NO_AUTOSTART=")
+	for _, profile := range []string{"lab", "kept"} { // for a logout
+		u.signInFor(profile, u.auth.URL())
+	}
+	u.groat(u.password+"\n", "login", "apps", "--provider", "spatiafi", "--username", person, "--auth-server",
+		u.auth.URL(), "--secret-stdin")
+	u.unittest("test_logout")
 	u.unittest("test_login", "test_daemon")
 	u.daemon.wait() // another one serves by now, which the environment ends
 	u.daemon = nil

@@ -49,7 +49,10 @@ type Token struct {
 	Scope       string
 	Profile     string
 	API         string // that the token was asked for by a target; empty without one
-	Header      string
+
+	UsernameUnknown bool // the user name that came with the target is nobody's that the profile is known to be
+
+	Header string
 
 	SessionIdleEndsAt int64
 	SessionEndsAt     int64
@@ -253,6 +256,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.Profile
 		case "api":
 			return &t.API
+		case "username_unknown":
+			return &t.UsernameUnknown
 		case "header":
 			return &t.Header
 		case "static":
