@@ -284,6 +284,29 @@ func TestListingsLeaveAFailingStoreAlone(t *testing.T) {
 	})
 }
 
+// Whoever unlocks the keystore sees at once whose the credentials are.
+func TestListingsNameTheAccountsAfterAnUnlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &failingStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, sandbox.Options{}, m)
+		client := h.HTTP
+		h.signIn(t, h.ofMachine("machine"))
+		h.Close(t.Context())
+		h.restart(t, m, client)
+		m.err.Store(&keystore.ErrLocked)
+		if got := h.statusOf(t, "machine").Account; got != "" {
+			t.Errorf("locked: %q", got)
+		}
+		m.err.Store(nil)
+		if err := h.visit(t).Call(t.Context(), protocol.MethodUnlock, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.statusOf(t, "machine").Account; got != "machine" {
+			t.Errorf("unlocked: %q", got)
+		}
+	})
+}
+
 // A client that its provider has created and refuses now is replaced by the command that the hint has: as whom the
 // person has signed in is known.
 func TestTheHintOfARefusedClientMakesAnother(t *testing.T) {

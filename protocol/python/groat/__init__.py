@@ -2667,6 +2667,8 @@ class SignIn:
             text += f"; access token good for {_duration(left)}"
         if self.created:
             text += f"\ncreated: App Credentials {self.client_id}, which exist at the provider from now on"
+        if self.result.get("untried"):
+            text += "\nnote: the key was not tried out; whether it works shows at the first use"
         return text
 
     def __repr__(self) -> str:

@@ -211,6 +211,11 @@ class Shown(unittest.TestCase):
         self.assertNotIn("\x1b", groat._prompt_text({"text": foreign, "url": foreign, "code": foreign}))
         self.assertNotIn("\x1b", str(groat.SignIn({"profile": foreign, "issuer": foreign, "expires_in": 3})))
 
+    def test_a_key_that_was_not_tried_out_says_so(self) -> None:
+        result = {"profile": "p", "outcome": "signed_in", "grant": "api_key", "issuer": "https://api.example"}
+        self.assertNotIn("tried", str(groat.SignIn(result)))
+        self.assertIn("not tried out", str(groat.SignIn({**result, "untried": True})))
+
     def test_a_qr_code_has_square_modules(self) -> None:
         self.assertIn('viewBox="0 0 3 4"', groat._qr_svg("█▀▄\n█ █\n"))
         self.assertIn('<path d="M2 0h1v1h-1zM1 1h1v1h-1zM1 2h1v1h-1zM1 3h1v1h-1z"/>', groat._qr_svg("█▀▄\n█ █\n"))
