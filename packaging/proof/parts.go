@@ -124,7 +124,7 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
 			export GROAT_CARGO
 			go test -count=1 -timeout=1h -v \
-				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers|Python)" \
+				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Outputs|Helpers|GDAL|Tools|Providers|Python)" \
 				./packaging/e2e ./cmd/groat-commands &&
 			echo "ok each program below brought its server the token"`},
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},
