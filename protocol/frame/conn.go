@@ -71,6 +71,8 @@ type Conn struct {
 	// page that it touches.
 	params, request [256]byte
 	reply           [firstReply]byte
+	address         syscall.SockaddrUnix
+	answer          Token
 }
 
 // Dial connects to the socket and makes sure, before anything is sent, that a process of this user listens there. The
@@ -103,7 +105,8 @@ func (c *Conn) connect() error {
 		if err := c.limit(syscall.SO_SNDTIMEO, deadline); err != nil {
 			return err
 		}
-		err := syscall.Connect(c.fd, &syscall.SockaddrUnix{Name: c.socket})
+		c.address.Name = c.socket
+		err := syscall.Connect(c.fd, &c.address)
 		if !again(err) {
 			return err
 		}
