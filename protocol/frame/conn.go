@@ -69,10 +69,10 @@ type Conn struct {
 	r        Reader
 	// All that a usual request needs is in one piece of memory: a process that lives for one request pays for every
 	// page that it touches.
-	params, request [256]byte
-	reply           [firstReply]byte
 	address         syscall.SockaddrUnix
 	answer          Token
+	params, request [256]byte
+	reply           [firstReply]byte
 }
 
 // Dial connects to the socket and makes sure, before anything is sent, that a process of this user listens there. The
