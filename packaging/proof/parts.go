@@ -98,11 +98,12 @@ var parts = []part{
 	{
 		name: "python",
 		what: "The Python module with the Python of Debian 13 and its packages: the protocol's vectors, connections, " +
-			"authentication, sessions and credentials of other packages, processes and a Dask cluster.",
+			"authentication, sessions and credentials of other packages, xarray, processes and a Dask cluster.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
 		command: []string{"sh", "-c", `
 			packages="aiohttp authlib dask distributed fsspec google-auth httpx joblib rasterio requests"
+			packages="$packages rioxarray xarray zarr"
 			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3 \
 				$(printf 'python3-%s ' $packages)) || exit
 			export GROAT_PYTHON
