@@ -21,8 +21,8 @@ type Engine interface {
 	Read(ctx context.Context, prefix string) ([]Entry, State, error)
 
 	// Swap makes all changes if all conditions hold, else none, in one step; swapped says which. After an error that is
-	// [ErrUnknown] the changes may have been made, or may be made later, as long as the conditions hold; after any other
-	// they were not. It is sent once.
+	// [ErrUnknown] the changes may have been made, or may be made later, as long as the conditions hold; after any
+	// other they were not. It is sent once.
 	Swap(ctx context.Context, conditions []Condition, changes []Change) (swapped bool, state State, err error)
 
 	// Watch calls each for every change below prefix that is later than the state after: in order, once, all changes of

@@ -54,7 +54,8 @@ var (
 	errConnect  = fmt.Errorf("no connection in %v", connectTime)
 )
 
-// refusal is an error that etcd answered with; the codes are gRPC's (https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
+// refusal is an error that etcd answered with; the codes are gRPC's
+// (https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
 type refusal struct {
 	code    int
 	message string

@@ -19,8 +19,8 @@ const (
 	idleTime = 5 * time.Second
 	// lateTime is how long a change that such a read has seen may take to arrive.
 	lateTime = 2 * time.Second
-	// maxPause bounds the wait, which is drawn, before a watch that has ended goes on elsewhere: a whole fleet does so at
-	// once when a node ends.
+	// maxPause bounds the wait, which is drawn, before a watch that has ended goes on elsewhere: a whole fleet does so
+	// at once when a node ends.
 	maxPause = 500 * time.Millisecond
 	// maxPart is how many changes of one revision are told; where an administrator has made more, all is read anew.
 	maxPart = 10_000
@@ -101,7 +101,8 @@ func (w *etcdWatch) ask(ctx context.Context, after int64) reading {
 
 // foreign reports whether an engine in state s does not have what was told: it is another one, or an older copy.
 func (w *etcdWatch) foreign(s State) bool {
-	return w.after.Cluster != 0 && w.after.Cluster != s.Cluster || s.Revision < w.after.Revision || s.term < w.after.term
+	another := w.after.Cluster != 0 && w.after.Cluster != s.Cluster
+	return another || s.Revision < w.after.Revision || s.term < w.after.term
 }
 
 // run watches until something ends it.
