@@ -17,6 +17,8 @@ import (
 type person struct {
 	*agent
 	server *sandbox.Server
+	// system is the user of a service of the system's, who has no session; empty is the user of the manager.
+	system string
 }
 
 const (
@@ -55,7 +57,12 @@ func (p *person) sh(t *testing.T, script string) string {
 
 func (p *person) try(t *testing.T, script string) (string, error) {
 	t.Helper()
-	out, err := p.Command(t, "sh", "-e", "-c", "PATH=$HOME/.local/bin:$PATH\n"+script).CombinedOutput()
+	cmd := p.Command(t, "sh", "-e", "-c", "PATH=$HOME/.local/bin:$PATH\n"+script)
+	if p.system != "" {
+		cmd = p.RootCommand(t, "setpriv", "--reuid", p.system, "--regid", p.system, "--init-groups", "env", "-i",
+			"HOME=/home/"+p.system, "PATH=/usr/bin:/bin", "GROAT_NO_AUTOSTART=1", "sh", "-e", "-c", script)
+	}
+	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -232,6 +239,16 @@ func TestM2WhatOnlyMemoryHas(t *testing.T) {
 	if now := p.daemons(t); len(now) != 1 || now[0] != p.property(t, "MainPID") {
 		t.Errorf("processes %v run", now)
 	}
+	// The service is not ended by its removal either, while it has something that is nowhere else.
+	p.signIn(t, "memory")
+	out, err = p.try(t, "groat service uninstall")
+	if err == nil || !strings.Contains(out, "would lose what is nowhere else") ||
+		!strings.HasSuffix(out, "hint: groat service uninstall --force") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.want(t, "ActiveState", "active")
+	p.sh(t, "groat service uninstall --dry-run --force; groat service uninstall --force")
+	p.want(t, "LoadState", "not-found")
 }
 
 // A groatd of a version without a hand-over is named, and the hint leads to the service.
