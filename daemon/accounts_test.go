@@ -42,6 +42,7 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 	one, two := described.New(t, "one"), described.New(t, "two")
 	h.account(t, one, "work", "client-1", "https://git.example")
 	h.account(t, two, "home", "client-2", "https://git.example")
+	h.account(t, described.New(t, "three"), "solo", "client-3", "https://alone.example")
 	item := stored(t, h.Store, "home")
 	item.Username = "alice@example.org"
 	if err := h.Store.Set(t.Context(), "home", item); err != nil {
@@ -57,6 +58,17 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 			!strings.HasSuffix(e.Message, ": home, work") ||
 			strings.Contains(e.Message, `"bob"`) != (username == "bob")) {
 			t.Errorf("%q: %q, %+v", username, got, e)
+		}
+	}
+	// Where nothing but the user name has chosen, a reply says that the name is nobody's.
+	for _, c := range []struct {
+		profile, username string
+		unknown           bool
+	}{{"", "gone", true}, {"", "solo", false}, {"", "client-3", false}, {"solo", "gone", false}, {"", "", false}} {
+		r, err := h.client(t).Token(t.Context(), protocol.TokenParams{Profile: c.profile,
+			Target: "https://alone.example/x", Username: c.username})
+		if err != nil || r.Profile != "solo" || r.UsernameUnknown != c.unknown {
+			t.Errorf("%+v: %q, %v, %v", c, r.Profile, r.UsernameUnknown, err)
 		}
 	}
 	// What is not there is nobody's.
@@ -268,6 +280,29 @@ func TestListingsLeaveAFailingStoreAlone(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if got := h.statusOf(t, "machine").Account; got != "machine" {
 			t.Errorf("after the pause: %q", got)
+		}
+	})
+}
+
+// Whoever unlocks the keystore sees at once whose the credentials are.
+func TestListingsNameTheAccountsAfterAnUnlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &failingStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, sandbox.Options{}, m)
+		client := h.HTTP
+		h.signIn(t, h.ofMachine("machine"))
+		h.Close(t.Context())
+		h.restart(t, m, client)
+		m.err.Store(&keystore.ErrLocked)
+		if got := h.statusOf(t, "machine").Account; got != "" {
+			t.Errorf("locked: %q", got)
+		}
+		m.err.Store(nil)
+		if err := h.visit(t).Call(t.Context(), protocol.MethodUnlock, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.statusOf(t, "machine").Account; got != "machine" {
+			t.Errorf("unlocked: %q", got)
 		}
 	})
 }

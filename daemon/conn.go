@@ -145,7 +145,7 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		return true
 	}
 	p, err := c.d.profiles.Snapshot().Pick(profile.Wanted{Name: q.Profile, Target: q.Target, Username: q.Username})
-	if err != nil {
+	if err != nil || userDecides(q, p) {
 		return false // the handler may read the files, or a keystore
 	}
 	q.Profile = p.Name
@@ -161,7 +161,8 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
-	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, api, c.d.Now()) })
+	asked := wire.Asked{API: api}
+	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, asked, c.d.Now()) })
 	return true
 }
 
@@ -185,7 +186,7 @@ func (c *conn) reply(id []byte, result any) {
 		result = w.now
 	}
 	c.send(id, func(out []byte) []byte {
-		line, err := jsonrpc.AppendResult(out, id, result)
+		line, err := appendResult(out, id, result)
 		if err != nil {
 			c.d.Log.Error("a result cannot be encoded", zap.Error(err))
 			e := protocol.NewError(protocol.Internal, "the answer cannot be encoded", "")
@@ -193,6 +194,13 @@ func (c *conn) reply(id []byte, result any) {
 		}
 		return line
 	})
+}
+
+func appendResult(out, id []byte, result any) ([]byte, error) {
+	if p, ok := result.(page); ok {
+		return p.line(id)
+	}
+	return jsonrpc.AppendResult(out, id, result)
 }
 
 func (c *conn) refuse(id []byte, e *protocol.Error) {
@@ -233,6 +241,7 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	err := c.write()
 	clear(c.out) // it may hold an access token
 	if cap(c.out) > keepOut {
+		giveBack(c.out)
 		c.out = nil
 	}
 	if err != nil {

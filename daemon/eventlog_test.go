@@ -59,6 +59,36 @@ func (h *env) wantSummary(t *testing.T, want string) {
 	}
 }
 
+// A login that lacks a parameter, as at a terminal that asks for it then, is no failure; a wrong call is one and has a
+// word for its kind, as what a server or a keystore refuses has its own.
+func TestTheLogOfALoginThatFails(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
+		news, all := h.logged(t, store)
+		login := func(p protocol.LoginParams) {
+			t.Helper()
+			p.Profile, p.AuthServer = "work", h.server.URL()
+			_, err := h.visit(t).Login(t.Context(), p, func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+				return protocol.NewLoginSecret([]byte("wrong")), nil
+			})
+			if err == nil {
+				t.Error("it has succeeded")
+			}
+		}
+		login(protocol.LoginParams{Provider: "spatiafi"})
+		wantLines(t, "without a user name", news())
+		login(protocol.LoginParams{Provider: "spatiafi", Username: person, Grant: "nonsense"})
+		login(protocol.LoginParams{Provider: "spatiafi", Username: person})
+		wantLines(t, "after two failures", news(), "a login failed work", "a login failed work")
+		var kinds []any
+		for _, e := range all.All() {
+			kinds = append(kinds, e.ContextMap()["kind"])
+		}
+		if want := []any{"invalid_params", string(protocol.LoginRequired)}; !slices.Equal(kinds, want) {
+			t.Errorf("the kinds are %q, want %q", kinds, want)
+		}
+	})
+}
+
 // A night: an outage of three hours, in which programs ask all the time, a session that ends, and a sign-in.
 func TestTheEventLogOfANight(t *testing.T) {
 	inBubble(t, sandbox.Options{TokenLifetime: 15 * time.Minute}, func(t *testing.T, h *env, store *faultyStore) {

@@ -86,5 +86,6 @@ func (d *Daemon) keystoreOpened() {
 	case d.opened <- struct{}{}:
 	default:
 	}
+	d.stores.Kept.Store.(*accounts).opened()
 	d.broker.KeystoreOpened()
 }

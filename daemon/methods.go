@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,25 +49,11 @@ func hello(c *conn, _ []byte) (any, error) {
 	}, nil
 }
 
-// profilesPage and statusPage are a page of a listing, whose profiles are encoded already.
-type (
-	profilesPage struct {
-		protocol.ProfilesResult
-		Profiles json.RawMessage `json:"profiles"`
-	}
-	statusPage struct {
-		protocol.StatusResult
-		Profiles json.RawMessage `json:"profiles"`
-	}
-)
-
 func listProfiles(c *conn, params []byte) (any, error) {
 	var pp protocol.ProfilesParams
 	if err := jsonrpc.DecodeParams(params, &pp); err != nil {
 		return nil, err
 	}
-	var r profilesPage
-	var err error
 	lookup, done := c.d.accounts()
 	defer done()
 	set := c.d.profiles.Usable()
@@ -92,8 +77,8 @@ func listProfiles(c *conn, params []byte) (any, error) {
 		}
 		return info
 	}
-	r.Profiles, r.Next, err = status.Page(set, pp.After, describe)
-	return r, err
+	list, next, err := status.Page(longBuffer(), set, pp.After, describe)
+	return page{profilesAround{ProfilesResult: protocol.ProfilesResult{Next: next}}, list}, err
 }
 
 // mostWarnings is how many warnings fit a line: each is less than 256 bytes, with a name of at most 64.
@@ -191,10 +176,9 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		r.Network = c.d.networkInStatus()
 		r.Unsaved, r.HandedOver = c.d.unsaved(r.Keystore.Use), c.d.handedOver(set)
 	}
-	page := statusPage{StatusResult: r}
-	var err error
-	page.Profiles, page.Next, err = status.Page(set, sp.After, describe)
-	return page, err
+	list, next, err := status.Page(longBuffer(), set, sp.After, describe)
+	r.Next = next
+	return page{statusAround{StatusResult: r}, list}, err
 }
 
 func (d *Daemon) reporter() status.Reporter {

@@ -267,7 +267,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, api, h.Now())
+		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, wire.Asked{API: api}, h.Now())
 	}
 }
 

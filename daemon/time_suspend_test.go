@@ -80,12 +80,12 @@ func TestE12ATokenThatDiesOnItsWayOut(t *testing.T) {
 		if !ok {
 			t.Fatal("no token")
 		}
-		if line := string(wire.AppendToken(nil, []byte("1"), found, "p", "", h.now())); !strings.Contains(line,
-			found.Access.Reveal()) {
+		line := string(wire.AppendToken(nil, []byte("1"), found, "p", wire.Asked{}, h.now()))
+		if !strings.Contains(line, found.Access.Reveal()) {
 			t.Errorf("%s", line)
 		}
 		h.suspend(8 * time.Hour)
-		line := string(wire.AppendToken(nil, []byte("1"), found, "p", "", h.now()))
+		line = string(wire.AppendToken(nil, []byte("1"), found, "p", wire.Asked{}, h.now()))
 		if strings.Contains(line, found.Access.Reveal()) || !strings.Contains(line, `"kind":"temporary"`) ||
 			!strings.Contains(line, `"retry_after":1`) {
 			t.Errorf("%s", line)

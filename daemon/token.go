@@ -23,7 +23,7 @@ type issued struct {
 	token   grant.Token
 	id      *grant.IDToken
 	profile string
-	api     string // that the token was asked for, in the long form of package origin
+	asked   wire.Asked
 }
 
 // append appends the reply.
@@ -31,7 +31,7 @@ func (i *issued) append(out, id []byte, now clock.Instant) []byte {
 	if i.id != nil {
 		return wire.AppendIDToken(out, id, i.id, i.profile, now)
 	}
-	return wire.AppendToken(out, id, i.token, i.profile, i.api, now)
+	return wire.AppendToken(out, id, i.token, i.profile, i.asked, now)
 }
 
 // checkTarget refuses a profile's token for a target if the credential was not sealed for it: a configuration file that
@@ -96,7 +96,15 @@ func (d *Daemon) knows(ctx context.Context, p *profile.Profile, username string)
 		return false, d.wire(err, p.Name)
 	}
 	defer item.Wipe()
-	return slices.Contains([]string{item.ClientID, item.Username, item.Subject}, username), nil
+	return slices.Contains([]string{item.ClientID, item.Username, item.Account, item.Subject}, username), nil
+}
+
+// isNobodys reports whether a user name is known not to be the person or the client of a profile's credential.
+func (d *Daemon) isNobodys(ctx context.Context, p *profile.Profile, username string) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	its, err := d.knows(ctx, p, username)
+	return err == nil && !its
 }
 
 // holder returns whose current token a request calls refused, or nil: a caller need not say again which of the profiles
@@ -134,9 +142,9 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	ctx, cancel := c.waiting(r.Wait)
 	defer cancel()
 	look, stop := c.waiting(max(r.Wait, lookTime))
+	defer stop()
 	p, err := c.d.profiles.Find(profile.Wanted{Name: r.Profile, Target: r.Target, Username: r.Username,
 		Knows: func(p *profile.Profile) (bool, error) { return c.d.knows(look, p, r.Username) }})
-	stop()
 	if several, ok := errors.AsType[*profile.UnknownError](err); ok && !r.Refused.IsZero() {
 		if holder := c.d.holder(several.Choices, r); holder != nil {
 			p, err = holder, nil
@@ -145,6 +153,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	unknown := userDecides(r, p) && c.d.isNobodys(look, p, r.Username)
 	r.Profile = p.Name
 	if r.ID {
 		return c.issueID(ctx, r, p)
@@ -157,7 +166,12 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return issued{token: t, profile: r.Profile, api: api}, nil
+	return issued{token: t, profile: r.Profile, asked: wire.Asked{API: api, UnknownUser: unknown}}, nil
+}
+
+// userDecides reports whether a request means a profile by the user name alone, which is not the profile's name.
+func userDecides(r wire.TokenRequest, p *profile.Profile) bool {
+	return r.Username != "" && r.Profile == "" && r.Username != p.Name
 }
 
 // issueID is issue for an ID token. Its signature is checked here, when it is asked for the first time: that may need

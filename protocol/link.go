@@ -369,8 +369,12 @@ func encodeParams(params any, secrets []Member) (p []byte, err error) {
 
 // unmarshalResult is [json.Unmarshal], but decodes a token, the most frequent result, by hand in a third of the time.
 func unmarshalResult(raw []byte, into any) error {
-	if t, ok := into.(*TokenResult); ok {
-		return (*frame.Token)(t).DecodeJSON(raw)
+	switch into := into.(type) {
+	case *TokenResult:
+		return (*frame.Token)(into).DecodeJSON(raw)
+	case *json.RawMessage:
+		*into = raw
+		return nil
 	}
 	return json.Unmarshal(raw, into)
 }

@@ -135,6 +135,7 @@ type LoginResult struct {
 	Grant    string `json:"grant"`
 	ClientID string `json:"client_id"`
 	Created  bool   `json:"created"`           // a new client exists at the provider now
+	Untried  bool   `json:"untried,omitempty"` // an API key or token that was typed: no server was asked about it
 	Changed  bool   `json:"changed,omitempty"` // the profile's configuration is another one than before
 	Provider string `json:"provider,omitempty"`
 	Issuer   string `json:"issuer"`

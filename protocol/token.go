@@ -67,6 +67,9 @@ type TokenResult struct {
 	// API is the resource that the target of the request is under: the token may be sent to all that is under it.
 	// Empty where the request had no target.
 	API string `json:"api,omitempty"`
+	// UsernameUnknown is set where the request named the account by a user name alone, and it is neither the profile's
+	// name nor the person or the client of its credential.
+	UsernameUnknown bool `json:"username_unknown,omitempty"`
 	// Header is the whole header field to send: "Authorization: Bearer …", or what the provider's own scheme is.
 	// [TokenResult.Field] takes it apart.
 	Header string `json:"header"`

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -237,7 +240,7 @@ func TestLogout(t *testing.T) {
 				"note: nothing was ended at https://i: it names no address\n"},
 	} {
 		f = newFakeDaemon(t, func(r request) string {
-			if (tt.flag != "") != (r.Params["keep_remote"] == true) {
+			if r.Method == protocol.MethodLogout && (tt.flag != "") != (r.Params["keep_remote"] == true) {
 				t.Errorf("%s asked %v", tt.flag, r.Params)
 			}
 			return `"result":{"profile":"work",` + tt.result + `}`
@@ -251,8 +254,48 @@ func TestLogout(t *testing.T) {
 		"signed out: profile work is forgotten on this machine\n", ""}) {
 		t.Errorf("nothing remains: %+v", got)
 	}
-	if n := len(f.requests()); n != 1 {
+	if n := len(f.requests()); n != 2 { // logout and export
 		t.Errorf("%d requests", n)
+	}
+}
+
+// A logout says what goes on using the profile, each with the command that ends it.
+func TestLogoutNamesWhatUsesTheProfile(t *testing.T) {
+	f := newFakeDaemon(t, func(r request) string {
+		if r.Method == protocol.MethodExport {
+			return `"result":{"exports":[{"path":"/h","profile":"work"},{"path":"/o","profile":"home"},` +
+				`{"path":"/a b","profile":"work"}]}`
+		}
+		return `"result":{"profile":"work","forgotten":true}`
+	})
+	state := t.TempDir()
+	for _, name := range []string{"git.work.json", "docker.work.json", "go.home.json", "git.work.0.gitconfig.before"} {
+		path := filepath.Join(state, "setup", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logout := func(args ...string) outcome {
+		var out, errs bytes.Buffer
+		place := &frame.Place{Home: t.TempDir(), State: state}
+		a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: func(string) string { return "" },
+			route: func() (*frame.Route, error) {
+				return &frame.Route{Sockets: frame.Sockets{Explicit: f.socket}, Place: place}, nil
+			}}
+		return outcome{a.main("groat", append([]string{"logout", "work", "--yes"}, args...)), out.String(), errs.String()}
+	}
+	want := outcome{0, `signed out: profile work is forgotten on this machine
+note: docker still asks for its tokens; groat setup docker work --undo ends that
+note: git still asks for its tokens; groat setup git work --undo ends that
+note: /h is written again at the next sign-in; groat export --stop /h ends that
+note: "/a b" is written again at the next sign-in; groat export --stop '/a b' ends that
+`, ""}
+	if got := logout(); got != want {
+		t.Errorf("%+v", got)
+	}
+	want = outcome{0, `{"profile":"work","forgotten":true,"setups":["docker","git"],"exports":["/h","/a b"]}` + "\n", ""}
+	if got := logout("--json"); got != want {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // hintTools are the programs and words of the shell, beside groat's own programs, that a hint may begin with.
 var hintTools = []string{"ls", "chmod", "mv", "rm", "cp", "df", "kill", "ps", "fuser", "tail", "sed", "env", "git",
 	"sudo", "systemctl", "journalctl", "loginctl", "export", "unset", "openssl", "kubectl", "go", "date", "type",
-	"which", "command", "${EDITOR:-vi}", "curl", "rclone", "cd", "printf", "sops", "grep", "eval"}
+	"which", "command", "${EDITOR:-vi}", "curl", "rclone", "cd", "printf", "sops", "grep", "eval", "mkdir"}
 
 // hintPlaceholders are the words in a hint that a person replaces by what only they know.
 var hintPlaceholders = []string{"NAME", "FILE", "YOU", "HOST", "PORT", "URL", "URI", "ID"}

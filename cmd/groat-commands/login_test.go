@@ -406,9 +406,9 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	if got := string(textSignedIn(r, false)); got != want {
 		t.Errorf("%q", got)
 	}
-	out := string(textLoggedOut(protocol.LogoutResult{
+	out := string(textLoggedOut(&logoutJSON{LogoutResult: protocol.LogoutResult{
 		Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b",
-	}, false))
+	}}, false))
 	if want := "note: nothing was ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
 		t.Errorf("%q", out)
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/setup"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -45,8 +47,40 @@ func (a *app) logout(ctx context.Context, params protocol.LogoutParams, json boo
 			return err
 		}
 	}
-	if json {
-		return a.printJSON(result)
+	r := logoutJSON{result, a.setUpFor(params.Profile), a.exportsOf(ctx, params.Profile)}
+	return printResult(a, &r, json, func(r *logoutJSON) []byte { return textLoggedOut(r, params.KeepRemote) })
+}
+
+// logoutJSON is what "groat logout --json" prints: groatd's answer, and what goes on using the profile's name.
+type logoutJSON struct {
+	protocol.LogoutResult
+	Setups  []string `json:"setups,omitempty"`  // the tools that are set up for the profile
+	Exports []string `json:"exports,omitempty"` // the files that are kept of it
+}
+
+// setUpFor returns the tools that groat has set up for a profile.
+func (a *app) setUpFor(profile string) (tools []string) {
+	m, err := a.machine()
+	if err != nil {
+		return nil
 	}
-	return a.write(textLoggedOut(result, params.KeepRemote))
+	for _, name := range setup.Names() {
+		if slices.Contains(m.Profiles(name), profile) {
+			tools = append(tools, name)
+		}
+	}
+	return tools
+}
+
+// exportsOf returns the files that groatd keeps of a profile.
+func (a *app) exportsOf(ctx context.Context, profile string) (files []string) {
+	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
+		all, _ := exports(ctx, c)
+		for _, e := range all {
+			if e.Profile == profile {
+				files = append(files, e.Path)
+			}
+		}
+	})
+	return files
 }

@@ -202,10 +202,22 @@ func keystoreWords(r protocol.KeystoreResult) string {
 		s += " (key: " + clean(r.Key) + ")"
 	}
 	s += ", " + clean(r.State)
-	if r.Message != "" {
-		s += ": " + sentence(r.Message)
+	if why := whyKeystore(r); why != "" {
+		s += ": " + why
 	}
 	return s
+}
+
+// whyKeystore is the message about a keystore without what its state says already.
+func whyKeystore(r protocol.KeystoreResult) string {
+	why := sentence(r.Message)
+	for state, said := range map[string]string{"locked": "the keystore is locked",
+		"unavailable": "the keystore is not available"} {
+		if rest, found := strings.CutPrefix(why, said); found && r.State == state {
+			return strings.TrimPrefix(rest, ": ")
+		}
+	}
+	return why
 }
 
 func textKeystore(r *protocol.KeystoreResult) []byte {

@@ -65,7 +65,10 @@ is under way.`,
 
 Where the provider cannot delete App Credentials, they go on existing there:
 groat shows their id and asks first. Where the provider cannot be reached
-nothing is forgotten, unless you say --keep-remote.`,
+nothing is forgotten, unless you say --keep-remote.
+
+Tools that are set up for the profile, and files that are kept of it, stay as
+they are; groat names each with the command that ends it.`,
 	}
 	helpImport = help{
 		short: "Take over credentials that other programs keep on this machine",

@@ -191,7 +191,7 @@ func textLogoutWarning(r protocol.LogoutResult) string {
 		orDash(nameOf(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
 }
 
-func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
+func textLoggedOut(r *logoutJSON, keepRemote bool) []byte {
 	var b bytes.Buffer
 	profile, issuer := clean(r.Profile), sentence(r.Issuer)
 	switch {
@@ -211,6 +211,14 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 		fmt.Fprintf(&b, "note: client %s still exists at %s\n", nameOf(r.ClientID), issuer)
 	case keepRemote && issuer != "":
 		fmt.Fprintf(&b, "note: nothing was ended at %s\n", issuer)
+	}
+	for _, tool := range r.Setups {
+		fmt.Fprintf(&b, "note: %s still asks for its tokens; groat setup %s %s --undo ends that\n", tool, tool,
+			visible.Word(r.Profile))
+	}
+	for _, file := range r.Exports {
+		fmt.Fprintf(&b, "note: %s is written again at the next sign-in; groat export --stop %s ends that\n",
+			visible.Name(file), visible.Word(file))
 	}
 	return b.Bytes()
 }

@@ -417,7 +417,14 @@ func TestRejectedTokensAreReplacedOnce(t *testing.T) {
 		if w.count() != 2 {
 			t.Errorf("%d requests", w.count())
 		}
+		if st, _ := b.Status("p"); st.Held || !errors.Is(st.Err, ErrRejected) || st.RetryIn <= 0 ||
+			st.RetryIn > time.Minute {
+			t.Errorf("the status does not say why there is no token, and until when: %+v", st)
+		}
 		time.Sleep(time.Minute)
+		if st, _ := b.Status("p"); st.Err != nil {
+			t.Errorf("a minute later the status still says %v", st.Err)
+		}
 		if got := mustGet(t, b, Unset); got != "token-3" {
 			t.Errorf("got %s", got)
 		}

@@ -22,8 +22,9 @@ var (
 	ErrStopped = errors.New("the daemon is stopping")
 	// ErrWaited: the caller's own time ended before there was an answer.
 	ErrWaited = errors.New("the authorization server has not answered yet")
-	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
-	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
+	// ErrRejected: an API refused a token, and soon after that the one that replaced it; the next one may not be asked
+	// for yet.
+	ErrRejected = errors.New("an API has refused two tokens in a row")
 	// ErrKeyRefused: an API refused a token that is itself what is stored, and only a sign-in brings another. It is an
 	// ErrEnded.
 	ErrKeyRefused = fmt.Errorf("%w: an API has refused its token", ErrEnded)

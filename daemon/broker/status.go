@@ -59,6 +59,11 @@ func (b *Broker) EndWithTokens() (names []string) {
 	return names
 }
 
+// passing reports whether nothing stands in the way once the time of a Block is over, though no request has succeeded.
+func passing(err error) bool {
+	return errors.Is(err, ErrOften) || errors.Is(err, ErrQuota) || errors.Is(err, ErrRejected)
+}
+
 // Status returns a profile's state, and false where there is no such profile.
 func (b *Broker) Status(name string) (Status, bool) {
 	s, ok := b.slot(name)
@@ -67,7 +72,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 	}
 	now := b.now()
 	block := *s.shown.Load()
-	if passing := errors.Is(block.Err, ErrOften) || errors.Is(block.Err, ErrQuota); passing && !block.stands(now) {
+	if passing(block.Err) && !block.stands(now) {
 		block = Block{}
 	}
 	source := *s.source.Load()

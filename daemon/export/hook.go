@@ -64,7 +64,7 @@ func (h *hook) check() error {
 	}
 	if err != nil {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("there is no hook %s in %s", h.name, h.x.Hooks),
-			"ls -l "+visible.Word(h.x.Hooks))
+			"mkdir -p "+visible.Word(h.x.Hooks)+" && ${EDITOR:-vi} "+visible.Word(h.path()))
 	}
 	if info.Mode()&0o100 == 0 {
 		return protocol.NewError(protocol.Config, h.path()+" cannot be run", "chmod u+x "+visible.Word(h.path()))

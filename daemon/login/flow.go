@@ -170,6 +170,7 @@ func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (proto
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: l.changed,
+		Untried: l.kind == grant.ByAPIKey && outcome == protocol.SignedIn,
 	}
 	r.Resources, r.Added = l.addedAPIs()
 	if !l.profile.Ephemeral {

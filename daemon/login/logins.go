@@ -10,6 +10,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -340,7 +341,7 @@ func (l *Login) runToEnd() {
 		e := l.withRedirectHint(l.withLoginHint(l.logins.Wire(err, l.params.Profile)), err)
 		e = l.withAddressHint(e, err)
 		l.err = e
-		l.logins.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
+		l.logFailure(e, outcome)
 	} else {
 		l.result = result
 		l.logins.Log.Info("a login succeeded", append(outcome, zap.String("outcome", result.Outcome))...)
@@ -350,6 +351,18 @@ func (l *Login) runToEnd() {
 	delete(l.logins.running, l.params.Profile)
 	l.logins.mu.Unlock()
 	close(l.done)
+}
+
+// logFailure writes why a login has ended without a credential. One that lacks a parameter is the first half of what a
+// person does at a terminal: the client asks for it, and tries again.
+func (l *Login) logFailure(e *protocol.Error, outcome []zap.Field) {
+	switch {
+	case e.Data != nil && len(e.Data.Missing) > 0:
+		l.logins.Log.Debug("a login lacks a parameter", append(outcome, zap.Strings("missing", e.Data.Missing))...)
+	default:
+		kind := cmp.Or(string(e.Kind()), "invalid_params") // PROTOCOL.md, "Errors": a wrong call has no kind
+		l.logins.Log.Info("a login failed", append(outcome, zap.String("kind", kind))...)
+	}
 }
 
 // givenUpError is the error of a login whose viewer has left.

@@ -52,7 +52,7 @@ func TestTwoUserTokensThatEndSoon(t *testing.T) {
 		h.server.AddUserToken(person, 5*24*time.Hour)
 		var said []string
 		r, err := h.login(t.Context(), h.ofEarthdata("nasa"), h.typing(t, password, &said))
-		if err != nil || r.ExpiresIn != 5*24*3600 || !strings.Contains(strings.Join(said, " "),
+		if err != nil || r.Untried || r.ExpiresIn != 5*24*3600 || !strings.Contains(strings.Join(said, " "),
 			"delete one at https://urs.earthdata.nasa.gov") {
 			t.Errorf("%+v, %v, %q", r, err, said)
 		}
@@ -73,7 +73,7 @@ func TestATokenOfOnesOwn(t *testing.T) {
 			t.Error(err)
 		}
 		r, err := h.login(t.Context(), p, typing(jwt(time.Now().Add(time.Hour))))
-		if err != nil || r.ExpiresIn != 3600 {
+		if err != nil || r.ExpiresIn != 3600 || !r.Untried {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if token, err := h.token(t, "nasa"); err != nil || token.Static {
@@ -84,7 +84,7 @@ func TestATokenOfOnesOwn(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 		r, err = h.login(t.Context(), protocol.LoginParams{Profile: "other", Provider: "planet-key"}, typing("EDL-Uabc"))
-		if err != nil || r.ExpiresIn != 0 {
+		if err != nil || r.ExpiresIn != 0 || !r.Untried {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if n := len(h.server.Log()); n != 0 {

@@ -21,34 +21,33 @@ const pageBytes = protocol.MaxLine - 8<<10
 // maxName is the longest name in a listing, in bytes: one that is none is shown quoted.
 const maxName = 4 << 10
 
-// Page returns what describe says of the profiles after a name, with those that cannot be used, as a JSON array of as
-// many as a line holds, and the name after which the next page begins, or "".
-func Page[T any](all *profile.Set, after string, describe func(name string) T) (
-	list json.RawMessage, next string, err error,
+// Page appends what describe says of the profiles after a name, with those that cannot be used, as a JSON array of as
+// many as a line holds, and returns the name after which the next page begins, or "". A dst as long as a line is long
+// enough.
+func Page[T any](dst []byte, all *profile.Set, after string, describe func(name string) T) (
+	list []byte, next string, err error,
 ) {
 	if err := all.Err(); err != nil {
-		return nil, "", err
+		return dst, "", err
 	}
 	if after != "" && !config.ValidName(after) && (!strings.HasPrefix(after, `"`) || len(after) > maxName) {
-		return nil, "", protocol.InvalidParams("after must be the next of the page before")
+		return dst, "", protocol.InvalidParams("after must be the next of the page before")
 	}
-	// Each is encoded once, into one piece of memory: the listing of ten thousand is not to make much garbage.
-	var text bytes.Buffer
-	text.Grow(min(pageBytes+512, 512*(1+all.Known())))
+	text := bytes.NewBuffer(dst)
 	text.WriteByte('[')
-	encoder, last := json.NewEncoder(&text), ""
+	encoder, last := json.NewEncoder(text), ""
 	var entry T
 	for name := range all.NamesAfter(after) {
 		before := text.Len()
 		entry = describe(name)
 		if err := encoder.Encode(&entry); err != nil {
-			return nil, "", err
+			return dst, "", err
 		}
 		switch {
 		case text.Len()-before > pageBytes:
-			return nil, "", protocol.NewError(protocol.Config,
+			return dst, "", protocol.NewError(protocol.Config,
 				fmt.Sprintf("profile %q is too long for a listing", name), "groat profile show "+name)
-		case text.Len() > pageBytes:
+		case text.Len()-len(dst) > pageBytes:
 			return closed(text.Bytes()[:before]), last, nil
 		}
 		text.Bytes()[text.Len()-1] = ',' // where the encoder has put a line's end
@@ -58,7 +57,7 @@ func Page[T any](all *profile.Set, after string, describe func(name string) T) (
 }
 
 // closed returns a list whose last element, if there is one, has a comma behind it, with its end.
-func closed(list []byte) json.RawMessage {
+func closed(list []byte) []byte {
 	return append(bytes.TrimSuffix(list, []byte(",")), ']')
 }
 
@@ -125,7 +124,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	}
 	if b.Err != nil {
 		e := r.Wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)
-		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn)
+		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn+time.Second-1)
 		st.Blocked = e.Kind()
 		if !b.Held {
 			st.State = string(e.Kind())

@@ -144,12 +144,19 @@ func printable(s string, also byte) bool {
 	return true
 }
 
+// Asked is what a request for a token was about.
+type Asked struct {
+	// API is the resource that the token was asked for, in the long form of package origin, or empty.
+	API string
+	// UnknownUser: the user name of the request is nobody's that the profile is known to be.
+	UnknownUser bool
+}
+
 // AppendToken appends the reply that hands out a token of a profile. It is written by hand, so that no encoder keeps a
 // copy of the token and nothing is allocated. The reply is an error of the kind temporary where the token has expired
 // since it was found: the machine may have slept, or the peer may not have read an earlier answer. The header is the
-// one of the endpoint that issued the token, even if the profile has another endpoint by now. The api is the one that
-// the token was asked for, in the long form of package origin, or empty.
-func AppendToken(out, id []byte, t grant.Token, profile, api string, now clock.Instant) []byte {
+// one of the endpoint that issued the token, even if the profile has another endpoint by now.
+func AppendToken(out, id []byte, t grant.Token, profile string, asked Asked, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
 		return appendExpired(out, id, profile)
@@ -184,9 +191,12 @@ func AppendToken(out, id []byte, t grant.Token, profile, api string, now clock.I
 	}
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
-	if api != "" {
+	if asked.API != "" {
 		out = append(out, `,"api":`...)
-		out = strictjson.AppendString(out, origin.WithoutPort(api))
+		out = strictjson.AppendString(out, origin.WithoutPort(asked.API))
+	}
+	if asked.UnknownUser {
+		out = append(out, `,"username_unknown":true`...)
 	}
 	out = append(out, `,"header":`...)
 	if !t.Static && (t.Destinations == nil || t.Destinations.Header == nil) {

@@ -95,34 +95,40 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		name  string
 		token grant.Token
 		api   string
+		other bool
 		after time.Duration
 		want  string
 	}{
-		{"one for an API", token, "https://h.example:443/a", 0, `{"jsonrpc":"2.0","id":7,"result":{` +
+		{"one whose user name is nobody's", token, "https://h.example:443/a", true, 0, `{"jsonrpc":"2.0","id":7,` +
+			`"result":{"access_token":"dummy","token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b",` +
+			`"profile":"work","api":"https://h.example/a","username_unknown":true,` +
+			`"header":"Authorization: Bearer dummy"}}` + "\n"},
+		{"one for an API", token, "https://h.example:443/a", false, 0, `{"jsonrpc":"2.0","id":7,"result":{` +
 			`"access_token":"dummy","token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b",` +
 			`"profile":"work","api":"https://h.example/a","header":"Authorization: Bearer dummy"}}` + "\n"},
-		{"a bearer token", token, "", 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy","token_type":"Bearer",` +
+		{"a bearer token", token, "", false, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy","token_type":"Bearer",` +
 			`"expires_at":1060,"expires_in":60,"scope":"a b","profile":"work",` +
 			`"header":"Authorization: Bearer dummy"}}` + "\n"},
-		{"one of a session", session, "", 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
+		{"one of a session", session, "", false, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b","session_idle_ends_at":4600,` +
 			`"session_ends_at":90000,"profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
-		{"one of a session that a person is to be warned of", ending, "", 0, `{"jsonrpc":"2.0","id":7,"result":` +
+		{"one of a session that a person is to be warned of", ending, "", false, 0, `{"jsonrpc":"2.0","id":7,"result":` +
 			`{"access_token":"dummy","token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b",` +
 			`"session_idle_ends_at":4600,"session_ends_at":90000,"session_warning":true,"profile":"work",` +
 			`"header":"Authorization: Bearer dummy"}}` + "\n"},
-		{"one with other characters", odd, "", 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"00D!AQ|x:y",` +
+		{"one with other characters", odd, "", false, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"00D!AQ|x:y",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"token_chars":"visible","scope":"a b",` +
 			`"profile":"work","header":"Authorization: Bearer 00D!AQ|x:y"}}` + "\n"},
-		{"an expired one", token, "", time.Minute, `{"jsonrpc":"2.0","id":7,"error":{"code":-32002,` +
+		{"an expired one", token, "", false, time.Minute, `{"jsonrpc":"2.0","id":7,"error":{"code":-32002,` +
 			`"message":"the token expired before it could be handed out",` +
 			`"data":{"kind":"temporary","hint":"groat status work","retry_after":1}}}` + "\n"},
-		{"an API key", static, "", time.Minute, `{"jsonrpc":"2.0","id":7,"result":{` +
+		{"an API key", static, "", false, time.Minute, `{"jsonrpc":"2.0","id":7,"result":{` +
 			`"access_token":"k\"ey","token_type":"",` +
 			`"static":true,"profile":"work","header":"Authorization: Bearer k\"ey"}}` + "\n"},
 	} {
 		later := clock.Instant{Wall: now.Wall.Add(c.after), Boot: now.Boot + c.after}
-		if got := string(wire.AppendToken(nil, []byte("7"), c.token, "work", c.api, later)); got != c.want {
+		asked := wire.Asked{API: c.api, UnknownUser: c.other}
+		if got := string(wire.AppendToken(nil, []byte("7"), c.token, "work", asked, later)); got != c.want {
 			t.Errorf("%s: %s want %s", c.name, got, c.want)
 		}
 	}

@@ -90,8 +90,20 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	// Where a login is needed, time does not help.
 	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && !broker.NeedsLogin(err) {
 		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
+		e.Message += untilNext(err, e.Data.RetryAfter, c)
 	}
 	return e, expected
+}
+
+// untilNext is the end of the sentence where an API has refused what groatd has: in how many seconds there is more.
+func untilNext(err error, seconds int64, c Context) string {
+	switch {
+	case errors.Is(err, broker.ErrSameToken) && c.Static:
+		return fmt.Sprintf("; it is given out again in %d s", seconds)
+	case errors.Is(err, broker.ErrRejected), errors.Is(err, broker.ErrSameToken):
+		return fmt.Sprintf("; the next one can be had in %d s", seconds)
+	}
+	return ""
 }
 
 func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
@@ -181,11 +193,12 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
 	case errors.Is(err, broker.ErrSameToken) && c.Static: // no server gives another one out
 		return protocol.NewError(protocol.Temporary,
-			fmt.Sprintf("an API has refused the key of profile %q: it is given out again in a while, and a login "+
-				"stores another one", name), login), true
-	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
-		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
-		errors.Is(err, broker.ErrQuota):
+			fmt.Sprintf("an API has refused the key of profile %q: a login stores another one", name), login), true
+	case errors.Is(err, broker.ErrRejected): // one that is too old would have been helped by the second
+		return protocol.NewError(protocol.Temporary, fmt.Sprintf("%s: see whether the scope, audience and APIs of "+
+			"profile %q are what it wants", err, name), "groat profile show "+name), true
+	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrSameToken),
+		errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false

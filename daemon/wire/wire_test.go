@@ -80,7 +80,7 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},
-		{broker.ErrRejected, protocol.Temporary, "groat status work"},
+		{broker.ErrRejected, protocol.Temporary, "groat profile show work"},
 		{broker.ErrSameToken, protocol.Temporary, "groat status work"},
 		{&config.Error{File: "f", Line: 3, Message: "bad", Hint: "mend it"}, protocol.Config, "mend it"},
 		{errors.New("surprise"), protocol.Internal, "groat status"},
@@ -101,6 +101,26 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 			if want := c.kind != protocol.LoginRequired; waits && (e.Data.RetryAfter == 2) != want {
 				t.Errorf("%v: retry after %d", err, e.Data.RetryAfter)
 			}
+		}
+	}
+}
+
+// Who is told that an API refuses what groatd has reads for how long there is nothing else.
+func TestWhatAnAPIRefusesIsSaidWithItsSeconds(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		static bool
+		says   string
+	}{
+		{broker.ErrRejected, false, "two tokens in a row: see whether the scope, audience and APIs of profile " +
+			`"work" are what it wants; the next one can be had in 47 s`},
+		{broker.ErrSameToken, false, "gave out the refused token again; the next one can be had in 47 s"},
+		{broker.ErrSameToken, true, "a login stores another one; it is given out again in 47 s"},
+	} {
+		e, _ := wire.Error(&broker.Unavailable{Err: c.err, RetryAfter: 46500 * time.Millisecond},
+			wire.Context{Profile: "work", Static: c.static})
+		if e.Kind() != protocol.Temporary || !strings.HasSuffix(e.Message, c.says) || e.Data.RetryAfter != 47 {
+			t.Errorf("%v: %s %q, %d s", c.err, e.Kind(), e.Message, e.Data.RetryAfter)
 		}
 	}
 }

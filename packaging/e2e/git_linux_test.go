@@ -233,9 +233,24 @@ func TestGitTwoAccountsByName(t *testing.T) {
 	}
 	u.arrives(server, as("work"), "work")
 
-	// With one account left every user name is its: servers that do without put one into the URLs that they show.
+	// With one account left every user name gets its token: servers that do without put one into the URLs that they
+	// show. But it may be the name of the account that is gone, so that groat says whose the token is.
 	u.groat("", "logout", "work", "--yes")
-	u.arrives(server, as("nobody"), "home")
+	for _, gone := range []string{"work", "nobody"} {
+		server.wants(u.tokens["home"])
+		r := u.run("", u.program, "ls-remote", as(gone))
+		said := "groat: git has the user name \"" + gone + "\" for " + server.URL + ", which no profile here is known by: " +
+			"it got the token of profile home (export GROAT_PROFILE=home)\n"
+		if r.code != 0 || len(server.look()) == 0 || r.stderr != said {
+			t.Errorf("%s: %d, %q, want %q", gone, r.code, r.stderr, said)
+		}
+	}
+	u.vars = append(slices.Clip(before), "GROAT_PROFILE=home")
+	u.arrives(server, as("work"), "home")
+	u.vars = before
+	u.arrives(server, as("home"), "home")
+	u.arrives(server, as(labClient), "home")
+	u.arrives(server, repository, "home")
 }
 
 // Of two accounts at one server, the path chooses, which git sends if it is told to.

@@ -49,7 +49,7 @@ func TestGitCredential(t *testing.T) {
 	}
 	has("the server", about, "oauth2")
 	has("a path below it", about+"path=a/b.git\n", "oauth2")
-	has("a user name", about+"username=me\n", "me")
+	has("the client's user name", about+"username="+labClient+"\n", labClient)
 	none("another protocol", "protocol=https\nhost="+host+"\n")
 	none("another host", "protocol=http\nhost=localhost:"+host[strings.LastIndex(host, ":")+1:]+"\n")
 	none("another port", "protocol=http\nhost=127.0.0.1:1\n")

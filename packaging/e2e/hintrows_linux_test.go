@@ -76,9 +76,10 @@ var notProvoked = map[string]string{
 	"groat-commands.errWorkingDirectory": byMachine, "groat-commands.failStdinWaits": byTerminal,
 
 	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug,
-	"report.CannotHandOver": byInstall, "report.ExecInfo": byProgram, "report.GitWritesToDisk": byProgram,
-	"report.KeyringUsage": byProgram,
-	"report.NoAnswer":     byMachine, "report.NoCommands": byInstall, "report.NotStored": byProgram,
+	"report.CannotHandOver": byInstall, "report.ExecInfo": byProgram, "report.GitOtherUser": byProgram,
+	"report.GitWritesToDisk": byProgram,
+	"report.KeyringUsage":    byProgram,
+	"report.NoAnswer":        byMachine, "report.NoCommands": byInstall, "report.NotStored": byProgram,
 	"report.Undecided": byProgram, "report.UndecidedGit": byProgram, "report.Unexpected": byBug,
 	"report.UnsafeCommands": byInstall, "report.VisibleToken": byServer, "report.dialFailed": byPerson,
 	"report.hungUp": byBug, "report.oldDaemon": byBug,

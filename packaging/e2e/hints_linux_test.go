@@ -195,6 +195,12 @@ func (f *follower) provocations() []provocation {
 		{name: "no such profile", rows: []string{"profile.UnknownError", "broker.ErrUnknown"},
 			typed: "groat get nosuch", wants: `"nosuch"`, after: "groat get work"},
 		{name: "too long", rows: []string{"broker.TooLong"}, typed: "groat get work --min-ttl 9000", itself: true},
+		{name: "no hook", rows: []string{"protocol.Error"}, make: func(f *follower) {
+			hooks := filepath.Join(f.home, ".config", "groat", "hooks")
+			f.dir(hooks, 0o700, f.uid)
+			f.write(filepath.Join(hooks, "note.good"), "#!/bin/sh\n")
+		}, typed: "groat export work --token-file ~/kept.token --on-change note && groat export --stop --all",
+			wants: "there is no hook note"},
 		{name: "a profile by hand", rows: []string{"keystore.ErrNotFound"},
 			make:  func(f *follower) { f.write(f.profile("hand"), hand) },
 			typed: "groat get hand", wants: "is not signed in"},

@@ -119,12 +119,13 @@ var parts = []part{
 	{
 		name: "python",
 		what: "The Python module with the Python of Debian 13 and its packages: the protocol's vectors, connections, " +
-			"authentication, sessions and credentials of other packages, processes and a Dask cluster.",
+			"authentication, sessions and credentials of other packages, xarray, processes and a Dask cluster.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths: []string{"packaging/testing/newer-debian.sh", "packaging/testing/debian-tree.sh", "protocol/python",
 			"protocol/testdata"},
 		command: []string{"sh", "-c", `
 			packages="aiohttp authlib dask distributed fsspec google-auth httpx joblib rasterio requests"
+			packages="$packages rioxarray xarray zarr"
 			GROAT_PYTHON=$(packaging/testing/newer-debian.sh install python3 python3 \
 				$(printf 'python3-%s ' $packages)) || exit
 			export GROAT_PYTHON
@@ -145,7 +146,7 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
 			export GROAT_CARGO
 			go test -count=1 -timeout=1h -v \
-				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers|Python)" \
+				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Outputs|Helpers|GDAL|Tools|Providers|Python)" \
 				./packaging/e2e ./cmd/groat-commands &&
 			echo "ok each program below brought its server the token"`},
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},

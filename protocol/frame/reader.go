@@ -28,6 +28,7 @@ var (
 const (
 	firstBuffer = 512
 	keepBuffer  = 4 << 10
+	growth      = 8 // times, so that the page of a listing takes three steps
 )
 
 // Source is what a [Reader] reads from: a [net.Conn], or a [Conn].
@@ -146,7 +147,7 @@ func (r *Reader) makeRoom() {
 		r.start, r.end = 0, n
 		return
 	}
-	grown := make([]byte, min(2*len(r.buf), MaxLine))
+	grown := make([]byte, min(growth*len(r.buf), MaxLine))
 	n := copy(grown, unread)
 	clear(r.buf)
 	r.buf, r.start, r.end = grown, 0, n

@@ -49,7 +49,10 @@ type Token struct {
 	Scope       string
 	Profile     string
 	API         string // that the token was asked for by a target; empty without one
-	Header      string
+
+	UsernameUnknown bool // the user name that came with the target is nobody's that the profile is known to be
+
+	Header string
 
 	SessionIdleEndsAt int64
 	SessionEndsAt     int64
@@ -85,14 +88,15 @@ func (c *Conn) Reject(params TokenParams, refused string) (Token, error) {
 }
 
 func (c *Conn) token(method, use string, params []byte) (Token, error) {
-	var t Token
 	raw, err := c.ask(method, params)
 	if err != nil {
-		return t, err
+		return Token{}, err
 	}
-	if err := t.DecodeJSON(raw); err != nil {
+	defer func() { c.answer = Token{} }()
+	if err := c.answer.DecodeJSON(raw); err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
+	t := c.answer
 	if !t.IsFor(use) {
 		return Token{}, ErrUse
 	}
@@ -253,6 +257,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.Profile
 		case "api":
 			return &t.API
+		case "username_unknown":
+			return &t.UsernameUnknown
 		case "header":
 			return &t.Header
 		case "static":

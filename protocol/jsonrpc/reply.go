@@ -17,7 +17,23 @@ func AppendResult(dst, id []byte, result any) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// line is what a page of a listing is encoded to, without a copy of it on the way.
+// AppendPage is AppendResult for a result with one member more, a list that is encoded already. It comes last, so that
+// a reader has found the rest before it.
+func AppendPage(dst, id []byte, result any, name string, list []byte) ([]byte, error) {
+	line, err := AppendResult(dst, id, result)
+	if err != nil {
+		return dst, err
+	}
+	const end = "}}\n"
+	line = line[:len(line)-len(end)]
+	if line[len(line)-1] != '{' {
+		line = append(line, ',')
+	}
+	line = append(append(append(line, '"'), name...), '"', ':')
+	return append(append(line, list...), end...), nil
+}
+
+// line is what a result is encoded to, without a copy of it on the way.
 type line []byte
 
 func (l *line) Write(b []byte) (int, error) {

@@ -16,6 +16,21 @@ func TestReplies(t *testing.T) {
 	if got, err := AppendResult([]byte("x"), []byte("1"), func() {}); string(got) != "x" || err == nil {
 		t.Errorf("%s, %v", got, err)
 	}
+	for _, tt := range []struct {
+		around any
+		want   string
+	}{
+		{protocol.ReloadResult{Profiles: 3}, `x{"jsonrpc":"2.0","id":1,"result":{"profiles":3,"list":[1,2]}}` + "\n"},
+		{struct{}{}, `x{"jsonrpc":"2.0","id":1,"result":{"list":[1,2]}}` + "\n"},
+	} {
+		got, err := AppendPage([]byte("x"), []byte("1"), tt.around, "list", []byte("[1,2]"))
+		if string(got) != tt.want || err != nil {
+			t.Errorf("%s, %v", got, err)
+		}
+	}
+	if got, err := AppendPage([]byte("x"), []byte("1"), func() {}, "list", []byte("[]")); string(got) != "x" || err == nil {
+		t.Errorf("%s, %v", got, err)
+	}
 	refusal := AppendError(nil, nil, protocol.NewError(protocol.Locked, "m", "h"))
 	if want := `{"jsonrpc":"2.0","id":null,"error":{"code":-32004,"message":"m","data":{"kind":"locked","hint":"h"}}}` +
 		"\n"; string(refusal) != want {

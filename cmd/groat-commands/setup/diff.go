@@ -44,26 +44,113 @@ func (c *Change) Lines() (lines []Line) {
 	return lines
 }
 
-// hunk is what becomes of lines of which none stays as it is. Of the first and the last one only what differs is shown.
+// hunk is what becomes of lines of which none stays as it is. Of the first and the last one only the settings that
+// differ are shown.
 func hunk(a, b []string, fromA, fromB int) (lines []Line) {
 	x, y := strings.Join(a, "\n"), strings.Join(b, "\n")
-	start, end := 0, 0
-	for start < min(len(x), len(y)) && x[start] == y[start] {
-		start++
-	}
-	if strings.TrimSpace(x[:start]) == "" && (len(a) != 1 || len(b) != 1) { // an indentation
-		start = 0
-	}
-	for end < min(len(x), len(y))-start && x[len(x)-1-end] == y[len(y)-1-end] {
-		end++
-	}
-	if len(a) > 0 {
-		lines = append(lines, numbered(x[start:len(x)-end], false, fromA, start > 0, end > 0)...)
-	}
-	if len(b) > 0 {
-		lines = append(lines, numbered(y[start:len(y)-end], true, fromB, start > 0, end > 0)...)
+	start, end := differ(x, y)
+	for _, side := range []struct {
+		lines []string
+		text  string
+		from  int
+		added bool
+	}{{a, x[start : len(x)-end], fromA, false}, {b, y[start : len(y)-end], fromB, true}} {
+		stays := end > 0 && beforeName(strings.TrimRight(side.text, quotes)) == 0 // the value, and only that
+		if len(side.lines) > 0 && !stays {
+			lines = append(lines, numbered(side.text, side.added, side.from, start > 0, end > 0)...)
+		}
 	}
 	return lines
+}
+
+// differ returns how many bytes two texts have in common at the start and at the end, without the words that differ in
+// part, their quotes and the names that they are the values of: "groat" in the place of "gcloud" differs as a whole.
+// Nothing else that stays is taken for a difference.
+func differ(x, y string) (start, end int) {
+	least := min(len(x), len(y))
+	for start < least && x[start] == y[start] {
+		start++
+	}
+	for end < least-start && x[len(x)-1-end] == y[len(y)-1-end] {
+		end++
+	}
+	longer := x
+	if len(y) > len(x) {
+		longer = y
+	}
+	splits := func(end int) bool { // whether a word goes on behind the difference
+		return end > 0 && inWord(longer[len(longer)-end-1]) && inWord(longer[len(longer)-end])
+	}
+	if start+end == least && splits(end) {
+		// What was only added or taken away begins like what follows it: its own beginning is further to the left.
+		for start > 0 && inWord(longer[start-1]) && longer[start-1] == longer[len(longer)-end-1] {
+			start, end = start-1, end+1
+		}
+	}
+	begins := func(text string) bool { return start < len(text)-end && inWord(text[start]) }
+	ends := func(text string) bool { return start < len(text)-end && inWord(text[len(text)-end-1]) }
+	right := ends(x) || ends(y)
+	if begins(x) || begins(y) {
+		start = beforeValue(x, start)
+	}
+	if right {
+		end -= restOfValue(longer[len(longer)-end:])
+	}
+	if strings.TrimSpace(x[:start]) == "" { // an indentation
+		start = 0
+	}
+	return start, end
+}
+
+// inWord reports whether a byte is of a word, and not between two in any of the files' formats.
+func inWord(c byte) bool { return strings.IndexByte(" \t\r\n\"',:;=[]{}()", c) < 0 }
+
+// beforeValue is where the value begins that the byte at a place is in, with its name.
+func beforeValue(text string, at int) int {
+	for at > 0 && inWord(text[at-1]) {
+		at--
+	}
+	if at > 0 && strings.IndexByte(quotes, text[at-1]) >= 0 {
+		at--
+	}
+	return beforeName(text[:at])
+}
+
+const quotes = `"'`
+
+// beforeName is where the name begins, a word or a string, that a text ends with before a colon or an equals sign; it
+// is the end of the text where there is none.
+func beforeName(text string) int {
+	rest := strings.TrimRight(text, " \t")
+	if !strings.HasSuffix(rest, ":") && !strings.HasSuffix(rest, "=") {
+		return len(text)
+	}
+	rest = strings.TrimRight(rest[:len(rest)-1], " \t")
+	if quoted, ok := strings.CutSuffix(rest, `"`); ok {
+		if at := strings.LastIndexAny(quoted, "\"\n"); at >= 0 && quoted[at] == '"' {
+			return at
+		}
+		return len(text)
+	}
+	at := len(rest)
+	for at > 0 && inWord(rest[at-1]) {
+		at--
+	}
+	if at == len(rest) {
+		return len(text)
+	}
+	return at
+}
+
+// restOfValue is how long the rest of a value is that a text begins with.
+func restOfValue(text string) (n int) {
+	for n < len(text) && inWord(text[n]) {
+		n++
+	}
+	if n < len(text) && strings.IndexByte(quotes, text[n]) >= 0 {
+		n++
+	}
+	return n
 }
 
 // numbered are the lines of a text that follow a place. The first and the last one may be parts.

@@ -3,7 +3,9 @@ package setup_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,7 +167,12 @@ func TestLines(t *testing.T) {
 		{"a", "a\nb\n", "2+b"},
 		{"x\r\n", "x\r\ny\r\n", "2+y"},
 		{`{"auth":"secret"}`, `{"auth":"secret","h":1}`, `1+…,"h":1…`},
-		{`{"auth":"secret","h":2}`, `{"auth":"secret","h":1}`, "1-…2… 1+…1…"},
+		{`{"auth":"secret","h":2}`, `{"auth":"secret","h":1}`, `1-…"h":2… 1+…"h":1…`},
+		{`{"h":"gcloud","auth":"secret"}`, `{"h":"groat","auth":"secret"}`, `1-…"h":"gcloud"… 1+…"h":"groat"…`},
+		{`{"auth":"secret"}`, `{"auth":"secret","h":"set"}`, `1+…,"h":"set"…`},
+		{`{"k":["secret"]}`, `{"k":["sgroat","secret"]}`, `1+…"sgroat","…`},
+		{"key = old # x\n", "key = new # x\n", "1-…key = old… 1+…key = new…"},
+		{"AUTH=git a\n", "AUTH=groat; git a\n", "1+…AUTH=groat; …"},
 		{"{\n \"auth\":\"secret\"\n}", "{\n \"auth\":\"secret\",\n \"h\":1\n}", "2+…,… 3+ \"h\":1"},
 		{"{\n \"auth\":\"secret\",\n \"h\":1\n}", "{\n \"auth\":\"secret\"\n}", "2-…,… 3- \"h\":1"},
 		{"{\n\"a\":1}, \"auth\":\"secret\"\n}", "{\n\"a\":1,\n\"h\":1}, \"auth\":\"secret\"\n}", "2+…,… 3+…\"h\":1…"},
@@ -184,6 +191,35 @@ func TestLines(t *testing.T) {
 		}
 		if got := strings.Join(got, " "); got != tt.want {
 			t.Errorf("%q to %q: %s, want %s", tt.before, tt.after, got, tt.want)
+		}
+	}
+}
+
+// Whatever a setting is put before, behind or between, a value that stays is not shown, and the setting is, whole.
+func TestLinesAroundWhatStays(t *testing.T) {
+	secrets := []string{"gs3cret", "s3cret-groat", "groat", `s3cret\"groat`, "s3cret"}
+	for n := range 5000 {
+		r := rand.New(rand.NewPCG(uint64(n), 1))
+		var before []string
+		for i := range r.IntN(4) {
+			value := secrets[r.IntN(len(secrets))]
+			before = append(before, fmt.Sprintf(`"%c%d":"s3cret-%s"`, "gs"[r.IntN(2)], i, value))
+		}
+		after := slices.Insert(slices.Clone(before), r.IntN(len(before)+1), `"groat.example":"groat"`)
+		if n%2 == 0 { // in the place of another value
+			before = slices.Insert(slices.Clone(before), slices.Index(after, `"groat.example":"groat"`),
+				`"groat.example":"gcloud"`)
+		}
+		gap := []string{"", "\n", "\n  ", " "}[r.IntN(4)]
+		text := func(all []string) []byte { return []byte("{" + gap + strings.Join(all, ","+gap) + gap + "}\n") }
+		for _, c := range []setup.Change{{Before: text(before), After: text(after)}, {Before: text(after), After: text(before)}} {
+			shown := ""
+			for _, l := range c.Lines() {
+				shown += l.Text + "\n"
+			}
+			if strings.Contains(shown, "s3cret") || !strings.Contains(shown, `"groat.example":"groat"`) {
+				t.Fatalf("%s to %s: %q", c.Before, c.After, shown)
+			}
 		}
 	}
 }

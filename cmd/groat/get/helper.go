@@ -23,6 +23,11 @@ func Git(c Caller, args []string, getenv func(string) string, in io.Reader, out 
 	if u, ok := errors.AsType[*helper.Undecided](err); ok {
 		err = report.UndecidedGit(u.Cause, u.Server, u.Username, u.Path)
 	}
+	if o, ok := errors.AsType[*helper.OtherUser](err); ok {
+		if err = nil; getenv(EnvProfile) != o.Profile { // who names the profile knows whose it is
+			err = report.GitOtherUser(o.Server, o.Username, o.Profile)
+		}
+	}
 	return r.read, err
 }
 

@@ -18,7 +18,8 @@ const GitName = "git-credential-groat"
 // take is for in to see to ([ErrGitSlow]).
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
-// the person only: nil if no profile lists the server, an [*Undecided] if more than one does. Git ignores exit codes.
+// the person only: nil if no profile lists the server, an [*Undecided] if more than one does, an [*OtherUser] after an
+// answer. Git ignores exit codes.
 func Git(d Daemon, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
 		return nil
@@ -62,8 +63,21 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 	if err := sendable(t, "git"); err != nil {
 		return err
 	}
-	_, err = out.Write(req.answer(t))
+	if _, err = out.Write(req.answer(t)); err == nil && t.UsernameUnknown {
+		return &OtherUser{Server: req.server(), Username: req.username(), Profile: t.Profile}
+	}
 	return err
+}
+
+// OtherUser means that git was answered, with the token of the only profile that lists the server, and that the user
+// name that git has for it is not known to be that profile's.
+type OtherUser struct {
+	Server            string // as in [Undecided]
+	Username, Profile string
+}
+
+func (o *OtherUser) Error() string {
+	return "the user name " + strconv.Quote(o.Username) + " is nobody's that profile " + o.Profile + " is known to be"
 }
 
 // Undecided means that profiles list a server, and nothing that git said chooses one of them.

@@ -107,6 +107,20 @@ func TestGitGet(t *testing.T) {
 	}
 }
 
+// Where the user name is known to be nobody's, git is answered and the person is told whose the token is.
+func TestGitGetSaysWhoseItIs(t *testing.T) {
+	d := &daemon{token: bearer}
+	d.token.UsernameUnknown = true
+	var out bytes.Buffer
+	err := Git(d, []string{"get"}, strings.NewReader("protocol=https\nhost=h\nusername=gone\n"), &out)
+	if o, ok := errors.AsType[*OtherUser](err); !ok || *o != (OtherUser{"https://h", "gone", "work"}) {
+		t.Errorf("got %v", err)
+	}
+	if !strings.HasPrefix(out.String(), "username=gone\npassword=tok-1\n") {
+		t.Errorf("git is told %q", out.String())
+	}
+}
+
 func TestGitGetSaysNothing(t *testing.T) {
 	const request = "protocol=https\nhost=h\n"
 	bad := bearer

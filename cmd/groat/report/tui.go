@@ -90,6 +90,14 @@ func GitWritesToDisk(server string) *Failure {
 		Hint: set("--unset-all", "") + "; " + set("--add", " ''") + " && " + set("--add", " '!groat helper git'")}
 }
 
+// GitOtherUser says that git got the token of the only profile for a server although it has another user name for it.
+func GitOtherUser(server, username, profile string) *Failure {
+	return &Failure{
+		Message: "git has the user name " + visible.Quote(username) + " for " + server + ", which no profile here is " +
+			"known by: it got the token of profile " + profile,
+		Hint: "export GROAT_PROFILE=" + profile}
+}
+
 // CannotWrite says that the answer could not be written to stdout.
 func CannotWrite(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -200,6 +201,42 @@ func (a *Agent) Start() (time.Duration, error) {
 			return time.Since(begin), nil
 		}
 	}
+}
+
+// callers ask at once when every profile gets its first token.
+const callers = 64
+
+// Fill gets every profile its first token.
+func (a *Agent) Fill(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	names := make(chan string)
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			c, err := a.Connect(ctx)
+			if err != nil {
+				cancel(err)
+				return
+			}
+			defer c.Close()
+			for name := range names {
+				if _, err := c.Token(ctx, protocol.TokenParams{Profile: name}); err != nil {
+					cancel(fmt.Errorf("%s: %w", name, err))
+					return
+				}
+			}
+		})
+	}
+	for _, name := range a.Names {
+		select {
+		case names <- name:
+		case <-ctx.Done():
+		}
+	}
+	close(names)
+	all.Wait()
+	return context.Cause(ctx)
 }
 
 // PID is groatd's.

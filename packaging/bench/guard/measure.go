@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -73,19 +72,8 @@ func (s *subject) close() error {
 // buildLocked builds groat with its symbols, and with its main goroutine kept in one thread: valgrind loses it from
 // sight when the runtime goes on with it in another one.
 func (s *subject) buildLocked() error {
-	lock, overlay := filepath.Join(s.dir, "lock.go"), filepath.Join(s.dir, "overlay.json")
-	text := "package main\n\nimport \"runtime\"\n\nfunc init() { runtime.LockOSThread() }\n"
-	replace, err := json.Marshal(map[string]any{
-		"Replace": map[string]string{filepath.Join(s.root, "cmd", "groat", "lock.go"): lock},
-	})
-	if err == nil {
-		err = errors.Join(os.WriteFile(lock, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600))
-	}
-	if err == nil {
-		_, err = s.output(append(os.Environ(), "CGO_ENABLED=0"), "", "go", "build", "-trimpath", "-buildvcs=false",
-			"-overlay", overlay, "-o", s.locked, "./cmd/groat")
-	}
-	return err
+	const lock = "package main\n\nimport \"runtime\"\n\nfunc init() { runtime.LockOSThread() }\n"
+	return agent.BuildWith(s.root, s.locked, "./cmd/groat", "lock.go", lock)
 }
 
 // output runs a command in the repository and returns what it prints; a nil environment is this process's.

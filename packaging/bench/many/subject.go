@@ -8,18 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/groat-dev/groat/packaging/bench/agent"
-	"github.com/groat-dev/groat/protocol"
 )
 
 const (
 	// perServer is how many profiles share a server: groatd begins ten requests to one in a second at most.
 	perServer = 200
-	// callers ask at once when every profile gets its first token.
-	callers = 64
 	// hour is the lifetime of tokens that are not to be renewed meanwhile.
 	hour = time.Hour
 )
@@ -143,35 +139,7 @@ func (s *subject) settle(ctx context.Context) error {
 
 // fill gets every profile its first token.
 func (s *subject) fill(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	names := make(chan string)
-	var all sync.WaitGroup
-	for range callers {
-		all.Go(func() {
-			c, err := s.groatd.Connect(ctx)
-			if err != nil {
-				cancel(err)
-				return
-			}
-			defer c.Close()
-			for name := range names {
-				if _, err := c.Token(ctx, protocol.TokenParams{Profile: name}); err != nil {
-					cancel(fmt.Errorf("%s: %w", name, err))
-					return
-				}
-			}
-		})
-	}
-	for _, name := range s.groatd.Names {
-		select {
-		case names <- name:
-		case <-ctx.Done():
-		}
-	}
-	close(names)
-	all.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err := s.groatd.Fill(ctx); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {

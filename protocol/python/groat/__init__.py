@@ -1287,6 +1287,38 @@ def _params(
     return params
 
 
+def _call(method: str, params: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Asks for a token."""
+    client = _current()
+    try:
+        return client.call(method, params, timeout)
+    except UnknownProfile as e:
+        chosen = _chosen(e, params)
+    return client.call(method, chosen, timeout)
+
+
+async def _async_call(method: str, params: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Is _call for a coroutine of asyncio."""
+    client = _current()
+    try:
+        return await client.async_call(method, params, timeout)
+    except UnknownProfile as e:
+        chosen = _chosen(e, params)
+    return await client.async_call(method, chosen, timeout)
+
+
+def _chosen(e: UnknownProfile, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with $GROAT_PROFILE's profile, where it is one of several that list the target; else the error."""
+    profile, choices = os.environ.get("GROAT_PROFILE"), e.data.get("choices")
+    if profile and "profile" not in params and isinstance(choices, dict):
+        if profile in choices or len(choices) >= _MOST_CHOICES:
+            return {**params, "profile": profile}
+    raise e
+
+
+_MOST_CHOICES = 16  # PROTOCOL.md, "Errors": there may be more
+
+
 @_public
 def get(
     profile: str | None = None,
@@ -1303,14 +1335,14 @@ def get(
     min_ttl   seconds that the token must be good for; where that cannot be kept, the call fails
     scope     words separated by spaces; audience: one; without them the profile's
     target    the URL that the token is for: a profile that does not list it as an API is an UnknownProfile; without a
-              profile, groatd chooses the one that lists it, and $GROAT_PROFILE does not count
+              profile, it is the one that lists it, of several $GROAT_PROFILE's
     timeout   seconds that groatd may take to obtain a token, 0 to 120; groatd itself has 10 more to answer
 
     The authorization server is asked once, however many programs wait. It raises LoginRequired, Temporary, Locked,
     UnknownProfile, Unreachable or another Error.
     """
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return Token(_current().call("token", params, timeout + _ANSWER_TIME))
+    return Token(_call("token", params, timeout + _ANSWER_TIME))
 
 
 @_public
@@ -1325,7 +1357,7 @@ def token(
 ) -> str:
     """Returns an access token; the parameters and errors are those of get. An API key is a UsageError: use header."""
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return _access_token(_current().call("token", params, timeout + _ANSWER_TIME))
+    return _access_token(_call("token", params, timeout + _ANSWER_TIME))
 
 
 @_public
@@ -1340,7 +1372,7 @@ def header(
 ) -> dict[str, str]:
     """Returns the one header that a request needs; the parameters and errors are those of get."""
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return Token(_current().call("token", params, timeout + _ANSWER_TIME)).header
+    return Token(_call("token", params, timeout + _ANSWER_TIME)).header
 
 
 @_public
@@ -1360,7 +1392,7 @@ def reject(
     replaced moments ago the error is Temporary. Call it once for a response, not in a loop.
     """
     params = _params(profile, min_ttl, scope, audience, target, timeout, refused)
-    return Token(_current().call("reject", params, timeout + _ANSWER_TIME))
+    return Token(_call("reject", params, timeout + _ANSWER_TIME))
 
 
 @_public
@@ -1375,7 +1407,7 @@ async def async_get(
 ) -> Token:
     """Is get for a coroutine of asyncio."""
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
+    return Token(await _async_call("token", params, timeout + _ANSWER_TIME))
 
 
 @_public
@@ -1390,7 +1422,7 @@ async def async_token(
 ) -> str:
     """Is token for a coroutine of asyncio."""
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return _access_token(await _current().async_call("token", params, timeout + _ANSWER_TIME))
+    return _access_token(await _async_call("token", params, timeout + _ANSWER_TIME))
 
 
 @_public
@@ -1405,7 +1437,7 @@ async def async_header(
 ) -> dict[str, str]:
     """Is header for a coroutine of asyncio."""
     params = _params(profile, min_ttl, scope, audience, target, timeout)
-    return Token(await _current().async_call("token", params, timeout + _ANSWER_TIME)).header
+    return Token(await _async_call("token", params, timeout + _ANSWER_TIME)).header
 
 
 @_public
@@ -1421,7 +1453,7 @@ async def async_reject(
 ) -> Token:
     """Is reject for a coroutine of asyncio."""
     params = _params(profile, min_ttl, scope, audience, target, timeout, refused)
-    return Token(await _current().async_call("reject", params, timeout + _ANSWER_TIME))
+    return Token(await _async_call("reject", params, timeout + _ANSWER_TIME))
 
 
 def status(profile: str | None = None) -> dict[str, Any]:
@@ -1476,8 +1508,9 @@ class Auth:
     A token goes only over https, or over http to this machine and past every proxy, and only where the profile lists an
     API: groatd knows. Any other request is not sent: UnknownProfile or Denied says so. A redirect that leaves the API
     is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
-    proxies are those of the environment: give none as proxies for http, which groat could not know of. With httpx, a
-    transport of your own that makes a request anew hands on the request's extensions, without which it has no token.
+    proxies are those of the environment: give none as proxies for http, which only groat.session would refuse. With
+    httpx, a transport of your own that makes a request anew hands on the request's extensions, without which it has no
+    token; so is a request by http to a proxy without one.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
@@ -1516,12 +1549,12 @@ class Auth:
     @_public
     def _token(self, target: str, profile: str | None = None) -> Token:
         params = _params(profile or self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return _quiet(Token(_current().call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
+        return _quiet(Token(_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
     @_public
     async def _async_token(self, target: str) -> Token:
         params = _params(self.profile, *self._rest, target, _DEFAULT_WAIT)
-        return _quiet(Token(await _current().async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
+        return _quiet(Token(await _async_call("token", params, _DEFAULT_WAIT + _ANSWER_TIME)))
 
     @_public
     def _better(self, refused: str, at: _Address, again: bool) -> Token | None:
@@ -1529,7 +1562,7 @@ class Auth:
         wait = _DEFAULT_WAIT if again else 0
         try:
             params = _params(self.profile, *self._rest, at.target(), wait, refused)
-            better = _quiet(Token(_current().call("reject", params, wait + _ANSWER_TIME)))
+            better = _quiet(Token(_call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
@@ -1539,7 +1572,7 @@ class Auth:
         wait = _DEFAULT_WAIT if again else 0
         try:
             params = _params(self.profile, *self._rest, at.target(), wait, refused)
-            better = _quiet(Token(await _current().async_call("reject", params, wait + _ANSWER_TIME)))
+            better = _quiet(Token(await _async_call("reject", params, wait + _ANSWER_TIME)))
         except Error:
             return None
         return better if again and better.access_token != refused else None
@@ -1607,8 +1640,8 @@ def auth(
 ) -> Auth:
     """Returns an object that requests, httpx, aiohttp and urllib take: Auth says how.
 
-    profile is whose token is sent; without it groatd chooses the profile that lists the address of each request, and
-    $GROAT_PROFILE does not count: give os.environ["GROAT_PROFILE"] where it is to.
+    profile is whose token is sent; without it the profile that lists the address of each request, of several
+    $GROAT_PROFILE's.
     """
     return Auth(profile, min_ttl, scope, audience)
 
@@ -1886,18 +1919,23 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
     import importlib
 
     aiohttp = importlib.import_module("aiohttp")
-    carried: contextvars.ContextVar[Token] = contextvars.ContextVar("groat")
+    theirs = options.get("request_class") or aiohttp.ClientRequest
+    carried: contextvars.ContextVar[Token | None] = contextvars.ContextVar("groat", default=None)
 
-    async def redirected(session: Any, context: Any, step: Any) -> None:
-        t = carried.get(None)
-        location = step.response.headers.get("Location") or step.response.headers.get("URI") or ""
-        if t is not None and not _aiohttp_address(step.url.join(type(step.url)(location))).is_within(t.api):
-            for name in t.header:
-                step.headers.pop(name, None)
+    def made(self: Any, method: str, url: Any, **rest: Any) -> None:
+        """Puts the token on a request, of which aiohttp makes a new one to follow a redirect: none takes it along."""
+        theirs.__init__(self, method, url, **rest)
+        t = carried.get()
+        if t is None:
+            return
+        if not _aiohttp_address(self.url).is_within(t.api) or self.proxy is not None and self.url.scheme == "http":
+            carried.set(None)
+            return
+        ((name, value),) = t.header.items()
+        if name not in (rest.get("headers") or ()) and (name != "Authorization" or rest.get("auth") is None):
+            self.headers[name] = value  # also in the place of what .netrc has
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(redirected)
-    options["trace_configs"] = [*(options.get("trace_configs") or ()), trace]
+    options["request_class"] = type(theirs.__name__, (theirs,), {"__init__": made})
     session = aiohttp.ClientSession(**options)
     send = session._request  # what all methods of a session lead to
 
@@ -1908,22 +1946,19 @@ def _aiohttp_session(auth: Auth, options: dict[str, Any]) -> Any:
             raise _seen(at)
         t = await auth._async_token(target)
         ((name, value),) = t.header.items()
-        headers = session._prepare_headers(rest.get("headers"))
-        if name in headers:
+        if name in session._prepare_headers(rest.get("headers")):
             return await send(method, url, **rest)
         complain = rest.pop("raise_for_status", None)
-        headers[name] = value
         mark = carried.set(t)
         try:
-            answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+            answer = await send(method, url, **rest, raise_for_status=False)
             if answer.status == 401 and not t.static and answer.request_info.headers.get(name) == value:
                 again = rest.get("data") is None or isinstance(rest["data"], (str, bytes))
                 better = await auth._async_better(t.access_token, at, again)
                 if better is not None:
                     answer.close()
                     carried.set(better)
-                    headers.update(better.header)
-                    answer = await send(method, url, **{**rest, "headers": headers, "raise_for_status": False})
+                    answer = await send(method, url, **rest, raise_for_status=False)
         finally:
             carried.reset(mark)
         if complain is None:
@@ -2121,10 +2156,20 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 
 class _Session(_OAuth2):
+    proxies: Any
+
     def request(self, method: str, url: str, withhold_token: bool = False, auth: Any = None, **kwargs: Any) -> Any:
         if auth is None and not withhold_token:
             auth = self._groat
         return super().request(method, url, withhold_token=True, auth=auth, **kwargs)  # type: ignore[misc]
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        """Refuses a request by http with the token where a proxy is to have it, which only this session knows of."""
+        at = _address_of(request.url)
+        if at.scheme == "http" and any(isinstance(value, _Secret) for value in request.headers.values()):
+            if _theirs("requests.utils").select_proxy(request.url, kwargs.get("proxies", self.proxies)):
+                raise _seen(at)
+        return super().send(request, **kwargs)  # type: ignore[misc]
 
     def fetch_token(self, *args: object, **kwargs: object) -> Any:
         """The token, from groatd: no request is sent."""
@@ -2622,6 +2667,8 @@ class SignIn:
             text += f"; access token good for {_duration(left)}"
         if self.created:
             text += f"\ncreated: App Credentials {self.client_id}, which exist at the provider from now on"
+        if self.result.get("untried"):
+            text += "\nnote: the key was not tried out; whether it works shows at the first use"
         return text
 
     def __repr__(self) -> str:
@@ -2811,7 +2858,11 @@ class _SigningIn:
         ):
             raise UsageError("a secret does not belong in a cell, which is saved: leave it out, and it is asked for")
         if name not in _LOGIN:
-            raise TypeError(f"login() got an unexpected keyword argument {name!r}")
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, sorted(_LOGIN | set(_FLAGS.values())), 1)
+            meant = f"; {near[0]} is one" if near else ""
+            raise UsageError(f"there is no parameter {_line(name)} of a sign-in{meant}", "groat login --help")
 
     def finish(self) -> SignIn:
         """Goes on until the end."""

@@ -188,6 +188,16 @@ class Library:
         self.assertIn("http://api.example.com", str(denied.exception))
         self.assertEqual(ELSEWHERE.seen, [])
 
+    def test_of_several_profiles_the_environments(self: Any) -> None:
+        with self.assertRaises(groat.UnknownProfile) as caught:
+            self.fetch(API.url, groat.auth())
+        self.assertIn("key", caught.exception.data["choices"])
+        for profile, field in (("key", "dummy"), ("work", self.bearer())):
+            with unittest.mock.patch.dict(os.environ, GROAT_PROFILE=profile):
+                self.assertEqual(json.loads(self.fetch(API.url, groat.auth())[1])["credential"], field)
+        with unittest.mock.patch.dict(os.environ, GROAT_PROFILE="nosuch"), self.assertRaises(groat.UnknownProfile):
+            self.fetch(API.url, groat.auth())
+
     def test_a_redirect_within_the_api(self: Any) -> None:
         status, text = self.fetch(API.url + "/redirect?/there", self.auth)
         self.assertEqual((status, json.loads(text)["path"]), (200, "/there"))
@@ -250,7 +260,6 @@ class Requests(Library, unittest.TestCase):
             self.hides(pickle.dumps(e), e.request.headers)
         else:
             self.fail("there was no error")
-
 
     def test_what_netrc_has_for_elsewhere_is_not_the_token(self) -> None:
         with tempfile.NamedTemporaryFile("w") as netrc, unittest.mock.patch.dict(os.environ, NETRC=netrc.name):
@@ -319,6 +328,12 @@ class HTTPX(Library, unittest.TestCase):
                         seen += [(s["path"], bool(s["credential"])) for s in API.seen + ELSEWHERE.seen]
                         self.assertEqual(seen, [("/redirect", True), ("/there", False)])
 
+    def test_a_proxy_of_the_programs_own_has_no_token(self) -> None:
+        proxy = httpx.HTTPTransport(proxy=httpx.Proxy(ELSEWHERE.url))
+        with httpx.Client(auth=self.auth, mounts={"http://": proxy}) as client:
+            self.assertEqual(client.get(API.url + "/there").status_code, 200)
+        self.assertEqual([s["credential"] for s in ELSEWHERE.seen], [""])
+
     def test_an_httpx_that_copies_the_token(self) -> None:
         def copy(self: Any, headers: Any = None, encoding: Any = None) -> None:
             init(self, headers.raw if isinstance(headers, httpx.Headers) else headers, encoding)
@@ -381,6 +396,41 @@ class AIOHTTP(Library, unittest.TestCase):
 
         asyncio.run(run())
 
+    def test_a_request_that_is_sent_on_has_no_token_of_its_own(self) -> None:
+        made = []
+
+        class Request(aiohttp.ClientRequest):
+            def __init__(self, *args: Any, **rest: Any) -> None:
+                made.append({**rest["headers"]})
+                super().__init__(*args, **rest)
+
+        async def run() -> None:
+            for auth in (self.auth, groat.auth("key")):
+                async with auth.client_session(request_class=Request) as session:
+                    for path in ("/there", f"{ELSEWHERE.url}/redirect?{API.url}/back"):
+                        async with session.get(f"{API.url}/redirect?{path}") as answer:
+                            self.assertEqual(answer.status, 200)
+
+        asyncio.run(run())
+        self.assertEqual(len(made), 10)
+        self.assertFalse([headers for headers in made if {"Authorization", "X-Key"} & set(headers)])
+        carried = [bool(s["credential"]) for s in API.seen if s["path"] != "/redirect"]
+        self.assertEqual(carried, [True, False] * 2)
+        self.assertFalse([s for s in ELSEWHERE.seen if s["credential"]])
+
+    def test_what_a_caller_authenticates_with_stays_and_netrc_does_not(self) -> None:
+        async def run() -> list[str]:
+            seen = []
+            for settings in ({"auth": aiohttp.BasicAuth("mine", "p")}, {"trust_env": True}):
+                async with self.auth.client_session(**settings) as session:
+                    async with session.get(API.url) as answer:
+                        seen.append((await answer.json(content_type=None))["credential"])
+            return seen
+
+        with tempfile.NamedTemporaryFile("w") as netrc, unittest.mock.patch.dict(os.environ, NETRC=netrc.name):
+            netrc.write(f"machine {HOST} login dummy password dummy")
+            netrc.flush()
+            self.assertEqual(asyncio.run(run()), ["Basic bWluZTpw", self.bearer()])
 
     def test_no_proxy_of_the_programs_own(self) -> None:
         async def run() -> None:
@@ -418,7 +468,6 @@ class Urllib(Library, unittest.TestCase):
         self.assertEqual(json.loads(self.open(opener, request)[1])["credential"], self.bearer())
         groat.reject(groat.token(self.profile), self.profile)
         self.assertEqual(json.loads(self.open(opener, request)[1])["credential"], self.bearer())
-
 
     def test_no_proxy_of_the_programs_own(self) -> None:
         for proxy in (ELSEWHERE.url, ELSEWHERE.url.replace("http", "https")):

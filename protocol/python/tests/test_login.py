@@ -91,8 +91,13 @@ class SigningIn(unittest.TestCase):
             with self.assertRaises(groat.UsageError) as caught:
                 groat.login("work", **{name: "dummy.secret"})
             self.assertNotIn("dummy", str(caught.exception))
-        with self.assertRaisesRegex(TypeError, r"^login\(\) got an unexpected keyword argument 'provder'$"):
-            groat.login("work", provder="spatiafi")
+
+    def test_a_parameter_that_there_is_not(self) -> None:
+        for name, near in (("usrname", "; username is one"), ("apis", "; api is one"), ("colour", "")):
+            with self.assertRaises(groat.UsageError) as caught:
+                groat.login("work", **{name: "x"})
+            said = f"there is no parameter {name} of a sign-in{near}\nhint: groat login --help"
+            self.assertEqual(str(caught.exception), said)
 
     def test_the_parameters_are_those_of_the_protocol(self) -> None:
         with open(os.path.join(ROOT, "protocol/PROTOCOL.md"), encoding="utf-8") as page:
@@ -205,6 +210,11 @@ class Shown(unittest.TestCase):
             self.assertNotRegex(html, "<script|\x1b|\n|<svg|href=\"javascript|/\"&lt;")
         self.assertNotIn("\x1b", groat._prompt_text({"text": foreign, "url": foreign, "code": foreign}))
         self.assertNotIn("\x1b", str(groat.SignIn({"profile": foreign, "issuer": foreign, "expires_in": 3})))
+
+    def test_a_key_that_was_not_tried_out_says_so(self) -> None:
+        result = {"profile": "p", "outcome": "signed_in", "grant": "api_key", "issuer": "https://api.example"}
+        self.assertNotIn("tried", str(groat.SignIn(result)))
+        self.assertIn("not tried out", str(groat.SignIn({**result, "untried": True})))
 
     def test_a_qr_code_has_square_modules(self) -> None:
         self.assertIn('viewBox="0 0 3 4"', groat._qr_svg("█▀▄\n█ █\n"))

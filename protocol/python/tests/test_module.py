@@ -148,6 +148,23 @@ class Connections(unittest.TestCase):
             self.assertEqual(caught.exception.message, "groatd ended the connection before it answered")
             self.assertEqual(len(server.requests), 1)
 
+    def test_an_answer_that_is_cut(self) -> None:
+        def cut(server: Groatd, request: dict[str, Any]) -> Optional[bytes]:
+            whole = result(request, TOKEN)
+            if len(server.requests) > 1:
+                return whole
+            server.connections[-1].sendall(whole[: len(whole) // 2])
+            return None
+
+        for call in (groat.token, lambda profile: asyncio.run(groat.async_token(profile))):
+            with standin.groatd(cut) as server:
+                with self.assertRaises(groat.ProtocolError) as caught:
+                    call("work")
+                self.assertRegex(str(caught.exception), "^groatd's answer was cut in the middle: .*\nhint: groat restart$")
+                self.assertNotIn("t0ken", standin.shown(caught.exception))
+                self.assertEqual(call("work"), "t0ken")
+                self.assertEqual((len(server.requests), len(server.connections)), (2, 2))
+
     def test_a_groatd_that_always_hangs_up(self) -> None:
         with standin.groatd(lambda server, request: None) as server:
             self.assertRaises(groat.Unreachable, groat.token, "work")
@@ -597,6 +614,27 @@ class Results(unittest.TestCase):
             self.assertEqual(server.requests[0]["params"], want)
             self.assertEqual(server.requests[1]["params"], {"target": "https://h/"})
             self.assertEqual(server.requests[3]["params"], {"profile": "work", "access_token": "t0ken"})
+
+    def test_of_several_profiles_the_environments(self) -> None:
+        choices = {"home": "https://h", "work": "https://h"}
+
+        def choose(server: Groatd, request: dict[str, Any]) -> bytes:
+            if "profile" in request["params"]:
+                return result(request, TOKEN)
+            return error(request, -32005, "2 profiles list it", kind="unknown_profile", choices=choices)
+
+        with standin.groatd(choose) as server:
+            for profile, many, asked in (("work", False, "work"), ("other", False, ""), ("other", True, "other")):
+                choices = {f"p{n}": "https://h" for n in range(16)} if many else choices
+                server.requests.clear()
+                with mock.patch.dict(os.environ, {"GROAT_PROFILE": profile}):
+                    for call in (groat.token, lambda **target: asyncio.run(groat.async_token(**target))):
+                        if asked:
+                            self.assertEqual(call(target="https://h/"), "t0ken")
+                            want = {"target": "https://h/", "profile": asked}
+                            self.assertEqual(server.requests[-1]["params"], want)
+                        else:
+                            self.assertRaises(groat.UnknownProfile, call, target="https://h/")
 
     def test_a_request_that_is_too_long(self) -> None:
         with standin.groatd(hand_out) as server:

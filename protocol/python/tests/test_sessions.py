@@ -120,6 +120,19 @@ class Authlib(Sent):
         with again:
             self.assertEqual(again.get(API + "/api/info").status_code, 200)
 
+    def test_no_proxy_of_the_programs_own(self) -> None:
+        proxy = {"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"}  # discard: a request for it would fail
+        with groat.session("authlib") as session:
+            with self.assertRaises(groat.Denied):
+                session.get(API + "/api/info", proxies=proxy)
+            session.proxies.update(proxy)
+            with self.assertRaises(groat.Denied):
+                session.get(API + "/api/info")
+        with groat.session("authlib", proxies={"all": "http://127.0.0.1:9"}) as session:
+            with self.assertRaises(groat.Denied):
+                session.get(API + "/api/info")
+        self.assertEqual(self.sent(), [])
+
     def test_async(self) -> None:
         from authlib.integrations.httpx_client import AsyncOAuth2Client
 
