@@ -72,9 +72,9 @@ var parts = []part{
 	},
 	{
 		name: "systemd",
-		what: "The units on a booted Debian 13 (systemd 257), thrice: activation on first use, reload, watchdog, crash, " +
-			"stop, a restart under load, the start with the machine for a user who lingers, and the key of the encrypted " +
-			"file as a credential, of the user's service and, encrypted, of one of the system's.",
+		what: "The units on a booted Debian 13 (systemd 257), thrice: activation on first use, reload, watchdog, " +
+			"crash, stop, a restart under load, the start with the machine for a user who lingers, and the key of " +
+			"the encrypted file as a credential, of the user's service and, encrypted, of one of the system's.",
 		packages: append([]string{"./packaging/systemd"}, programs...),
 		paths: []string{"packaging/testing/systemd-user.sh", "packaging/testing/debian-tree.sh",
 			"packaging/ELSEWHERE.md"},
