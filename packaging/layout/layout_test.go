@@ -42,7 +42,7 @@ var rooms = map[string][]string{
 	"daemon/grant/preset": {},
 	"daemon/config": {"daemon/grant", "daemon/grant/preset", "keystore/ownfile", "protocol/ownpath",
 		"protocol/visible", "daemon/origin"},
-	"daemon/fleet/engine": {},
+	"daemon/fleet/engine": {"daemon/grant", "daemon/origin", "keystore", "protocol/strictjson", "protocol/visible"},
 	"daemon/handover": {"daemon/broker", "daemon/clock", "daemon/grant", "daemon/peer", "daemon/profile", "keystore",
 		"protocol/frame"},
 	"daemon/throttle": {"keystore", "protocol"},
