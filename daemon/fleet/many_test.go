@@ -119,7 +119,7 @@ func TestAThousandMachines(t *testing.T) {
 				t.Errorf("generation %d came after %d, by %d requests", after, before, c.posts())
 			}
 		}
-		t.Logf("%d machines: %d renewals by %d requests, the slowest on all within %v", len(c.all), 4, c.posts(), slowest)
+		t.Logf("%d machines: 4 renewals by %d requests, the slowest on all within %v", len(c.all), c.posts(), slowest)
 		if slowest > time.Second {
 			t.Errorf("a renewed token was on all machines after %v", slowest)
 		}
