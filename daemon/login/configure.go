@@ -92,7 +92,7 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
 		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
-		StrictScope: q.StrictScope,
+		StrictScope: q.StrictScope, Fleet: q.Fleet,
 	}
 	if err := l.checkAddresses(); err != nil {
 		return p, nil, err
@@ -214,6 +214,7 @@ func merged(was, now config.Profile) config.Profile {
 			*f.old = *f.new
 		}
 	}
+	was.Fleet = was.Fleet || now.Fleet
 	was.WiderScope, was.StrictScope = was.WiderScope || now.WiderScope, was.StrictScope || now.StrictScope
 	if now.Prefix != nil {
 		was.Prefix = now.Prefix
