@@ -19,13 +19,18 @@ type accounts struct {
 	keystore.Store
 
 	mu    sync.Mutex
-	names map[string]string // :: profile → account; "" where it has none, or there is no credential
-	users map[string]string // :: profile → the user name that a person has signed in with
-	pause time.Time         // until then the store is not asked for the listings' sake
+	known map[string]account // :: profile → whose it is; zero where there is no credential
+	pause time.Time          // until then the store is not asked for the listings' sake
+}
+
+// account is whose a credential is.
+type account struct {
+	name string // "" where it has none
+	user string // the user name that a person has signed in with
 }
 
 func newAccounts(store keystore.Store) *accounts {
-	return &accounts{Store: store, names: map[string]string{}, users: map[string]string{}}
+	return &accounts{Store: store, known: map[string]account{}}
 }
 
 // Get implements [keystore.Store].
@@ -34,8 +39,8 @@ func (a *accounts) Get(ctx context.Context, profile string) (keystore.Item, erro
 	if err == nil || errors.Is(err, keystore.ErrNotFound) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if _, known := a.names[profile]; !known { // else by a write, which may be later than what was read
-			a.names[profile], a.users[profile] = accountOf(item), item.Username
+		if _, known := a.known[profile]; !known { // else by a write, which may be later than what was read
+			a.known[profile] = accountOf(item)
 		}
 	}
 	return item, err
@@ -46,7 +51,7 @@ func (a *accounts) Set(ctx context.Context, profile string, item keystore.Item) 
 	err := a.Store.Set(ctx, profile, item)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.names[profile], a.users[profile] = accountOf(item), item.Username
+	a.known[profile] = accountOf(item)
 	return err
 }
 
@@ -69,8 +74,7 @@ func (a *accounts) forget(profiles ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, name := range profiles {
-		delete(a.names, name)
-		delete(a.users, name)
+		delete(a.known, name)
 	}
 }
 
@@ -78,17 +82,18 @@ func (a *accounts) forget(profiles ...string) {
 func (a *accounts) user(profile string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.users[profile]
+	return a.known[profile].user
 }
 
-// accountOf is what a person calls the account of a credential: theirs, or else the client's. The client of a session
-// is the program's, and says nothing.
-func accountOf(item keystore.Item) string {
+// accountOf names the account of a credential as a person calls it: theirs, or else the client's. The client of a
+// session is the program's, and says nothing.
+func accountOf(item keystore.Item) account {
 	client := ""
 	if !grant.Kind(item.Grant).Session() && item.APIKey.IsZero() {
 		client = item.ClientID
 	}
-	return visible.Line(cmp.Or(item.Username, item.Account, item.Subject, client), maxAccount)
+	name := visible.Line(cmp.Or(item.Username, item.Account, item.Subject, client), maxAccount)
+	return account{name, item.Username}
 }
 
 // maxAccount is how much of a name a listing has, in characters.
@@ -120,11 +125,11 @@ func (l *accountLookup) of(p *profile.Profile) string {
 	store := l.d.stores.Of(p)
 	a := store.Store.(*accounts)
 	a.mu.Lock()
-	name, known := a.names[p.Name]
+	is, known := a.known[p.Name]
 	pause := time.Now().Before(a.pause)
 	a.mu.Unlock()
 	if known || pause || l.reads == accountReads || l.ctx.Err() != nil {
-		return name
+		return is.name
 	}
 	l.reads++
 	item, err := store.Get(l.ctx, p.Name)
@@ -134,5 +139,5 @@ func (l *accountLookup) of(p *profile.Profile) string {
 	if err != nil && !errors.Is(err, keystore.ErrNotFound) {
 		a.pause = time.Now().Add(accountPause)
 	}
-	return a.names[p.Name]
+	return a.known[p.Name].name
 }

@@ -119,7 +119,10 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 		c.serial = s.b.serial.Add(1)
 	}
 	t.sent, t.life, t.retryLost = token.Sent.Boot, token.Lifetime, false
-	if !slept(token, now) {
+	switch {
+	case token.Shared: // it was as good as one that is obtained here, some time ago
+		t.maxMinTTL = token.Lifetime.Truncate(time.Second)
+	case !slept(token, now):
 		t.maxMinTTL = token.Remaining(now).Truncate(time.Second)
 	}
 	t.tookID(token, now)
@@ -196,9 +199,13 @@ func (s *slot) standard(now clock.Instant) *tokenSlot {
 func (s *slot) recover() {
 	now := s.b.now()
 	t := s.standard(now)
-	if t.cached.Load() != nil {
-		return
+	if t.cached.Load() == nil {
+		s.makeUp(t)
 	}
-	s.recovering = now.Boot + keepWarm
+}
+
+// makeUp has t asked for at once, for what was sent before and not answered.
+func (s *slot) makeUp(t *tokenSlot) {
+	s.recovering = s.b.now().Boot + keepWarm
 	t.retryLost = s.running == nil // a request under way has the same refresh token, whatever it is for
 }

@@ -206,12 +206,13 @@ func (t *tokenSlot) release(answerOf func(a *ask) (answer, bool)) {
 
 // answer answers the callers who wait for t: with the token if it keeps what they asked, otherwise with err. Without
 // err a token has just come; a caller who asked for more than it has left goes on waiting if that is only because the
-// machine slept while it came.
+// machine slept while it came, or because another machine had it before.
 func (s *slot) answer(t *tokenSlot, err error) {
 	now := s.b.now()
 	renewed, late := err == nil, false
 	if renewed {
-		late = slept(t.cached.Load().token, now)
+		c := t.cached.Load()
+		late = slept(c.token, now) || c.token.Shared
 		err = &TooLong{Max: t.maxMinTTL}
 	}
 	t.release(func(a *ask) (answer, bool) {

@@ -12,9 +12,8 @@ import (
 )
 
 // Store is what a renewal needs of the place where a profile's credential is kept, in the order of the calls.
-// [keystore.PendingStore] is one. A store that several machines share can be another: it remembers the generation of
-// the item that Get returned, and its MarkSent fails where the item has another generation by then, so that of all
-// machines one sends. The implementation is safe for concurrent use.
+// [keystore.PendingStore] is one. A store that several machines share is a [Shared]. The implementation is safe for
+// concurrent use.
 type Store interface {
 	// PendingError returns why the newest item is in memory only, or nil where it is stored.
 	PendingError(profile string) error
@@ -30,38 +29,56 @@ type Store interface {
 	MarkAnswered(ctx context.Context, profile string) error
 }
 
-// storeLimit bounds each call of the store, for callers wait meanwhile.
-const storeLimit = 3 * time.Second
+// storeLimit bounds each call of the store, for callers wait meanwhile; sharedLimit that of one on other machines.
+const (
+	storeLimit  = 3 * time.Second
+	sharedLimit = 10 * time.Second
+)
+
+func (s *Source) storeLimit() time.Duration {
+	if s.shared() != nil {
+		return sharedLimit
+	}
+	return storeLimit
+}
 
 // Obtain implements [broker.Source]: it obtains a token with the stored credential, which it reads for this one request
-// and wipes after it.
+// and wipes after it. Where several machines share the credential it may be another machine's token.
 func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
+	if shared := s.shared(); shared != nil {
+		return s.obtainShared(ctx, shared, r, need)
+	}
+	return s.obtain(ctx, r, need)
+}
+
+func (s *Source) obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
 	item, err := s.read(ctx)
 	if err != nil {
 		return grant.Token{}, err
 	}
 	defer item.Wipe()
-	switch {
-	case !grant.Kind(item.Grant).Session():
+	switch session := grant.Kind(item.Grant).Session(); {
+	case !session && (s.shared() == nil || !item.APIKey.IsZero()):
 		t, _, err := s.Endpoint.Renew(ctx, item, r)
 		if _, ended := errors.AsType[*grant.KeyEndedError](err); ended {
 			err = fmt.Errorf("%w: %w", broker.ErrEnded, err)
 		}
 		return s.checked(t, err)
-	case !item.RefreshToken.IsZero():
+	case !session, !item.RefreshToken.IsZero():
 	case !item.APIKey.IsZero(): // a token that does not end
 		t, err := s.Endpoint.KeptToken(item, r)
 		return s.checked(t, err)
 	default:
 		return grant.Token{}, broker.ErrEnded
 	}
-	return s.refresh(ctx, item, r, need)
+	return s.renew(ctx, item, r, need)
 }
 
-// refresh obtains a token with a session's refresh token, in the order of ROTATION.md. The token that it returns may be
-// published: what replaces the refresh token is durable by then, or, where the store could not take it, held in memory
-// ([Source.Degraded]), since the access token is good all the same.
-func (s *Source) refresh(
+// renew obtains a token with a session's refresh token, in the order of ROTATION.md; or, where several machines share
+// it, with any other credential. The token that it returns may be published: what replaces the refresh token is durable
+// by then, or, where the store could not take it, held in memory ([Source.Degraded]), since the access token is good all
+// the same.
+func (s *Source) renew(
 	ctx context.Context, item keystore.Item, r grant.Request, need broker.Need,
 ) (grant.Token, error) {
 	ctx = context.WithoutCancel(ctx)
@@ -74,9 +91,10 @@ func (s *Source) refresh(
 	}
 
 	// Send it, once.
-	sent := item.RefreshToken // wiped with the item by Obtain
-	t, successor, err := s.Endpoint.Refresh(ctx, item, r)
-	t.Refreshed = true
+	sent := item.RefreshToken // wiped with the item by obtain
+	t, successor, err := s.Endpoint.Renew(s.inTime(ctx), item, r)
+	t.Refreshed, t.Rotated = !sent.IsZero(), !successor.IsZero()
+	s.offer(r, t, err)
 	if successor.IsZero() {
 		return s.checked(t, s.settle(ctx, doubt, err))
 	}
@@ -85,7 +103,6 @@ func (s *Source) refresh(
 	// Store the one that replaces it.
 	item.RefreshToken = successor
 	s.rotate(ctx, sent, item)
-	t.Rotated = true
 	return s.checked(t, err)
 }
 
@@ -112,28 +129,31 @@ func (s *Source) Active(ctx context.Context, t grant.Token) (bool, error) {
 }
 
 func (s *Source) read(ctx context.Context) (keystore.Item, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.storeLimit())
 	defer cancel()
 	return s.Store.Get(ctx, s.Profile)
 }
 
 // markSent writes the note. err is a [*broker.PutOff], of a renewal that can wait only: any other is sent without the
-// note too.
+// note too, unless other machines share the store.
 func (s *Source) markSent(ctx context.Context, need broker.Need) (doubt, err error) {
-	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.storeLimit())
 	defer cancel()
 	if err := s.Store.PendingError(s.Profile); err != nil && need == broker.Ahead {
 		return nil, &broker.PutOff{Err: err}
 	}
 	doubt, err = s.Store.MarkSent(ctx, s.Profile)
-	if err != nil && need == broker.Ahead {
+	switch {
+	case err != nil && s.shared() != nil: // another machine may send it too
+		return nil, err
+	case err != nil && need == broker.Ahead:
 		return nil, &broker.PutOff{Err: err}
 	}
 	return doubt, nil
 }
 
 func (s *Source) rotate(ctx context.Context, sent keystore.Secret, item keystore.Item) {
-	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.storeLimit())
 	defer cancel()
 	s.Store.Rotate(ctx, s.Profile, sent, item) // an item that cannot be stored is held, and Degraded says so
 }
@@ -143,7 +163,9 @@ func (s *Source) rotate(ctx context.Context, sent keystore.Secret, item keystore
 // still accepts it.
 func (s *Source) settle(ctx context.Context, doubt, err error) error {
 	refusal, refused := errors.AsType[*grant.Error](err)
-	if err == nil || doubt == nil && !(refused && refusal.RotationLost) {
+	if shared := s.shared(); shared != nil {
+		s.settleShared(ctx, shared, err)
+	} else if err == nil || doubt == nil && !(refused && refusal.RotationLost) {
 		ctx, cancel := context.WithTimeout(ctx, storeLimit)
 		defer cancel()
 		s.Store.MarkAnswered(ctx, s.Profile) // where that fails, the next process sends one request more

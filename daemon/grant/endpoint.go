@@ -152,13 +152,20 @@ func (s Server) SealedMethods(item keystore.Item) [2]Method {
 }
 
 // send is the gate: every request that carries a part of a credential leaves through it. to says where the credential
-// may be sent. The instant is from before anything was sent. It records the Date of the answer for
-// [Endpoint.noteAssertion].
+// may be sent, and ctx until when ([SendBy]). The instant is from before anything was sent. It records the Date of the
+// answer for [Endpoint.noteAssertion].
 func (e *Endpoint) send(ctx context.Context, to *Destinations, c httpRequest) (Answer, clock.Instant, error) {
 	if err := e.checkDestination(to, c.url, c.carries); err != nil {
 		return Answer{}, clock.Instant{}, err
 	}
+	c.limit = limitOf(ctx, e.now)
+	if err := c.limit.check(); err != nil {
+		return Answer{}, clock.Instant{}, err
+	}
 	a, sent, received := exchange(ctx, e.client, e.now, c)
+	if c.limit.late() {
+		return Answer{}, clock.Instant{}, ErrLate
+	}
 	e.dated(c.url, a.date(), received)
 	return a, sent, nil
 }

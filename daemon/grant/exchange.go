@@ -39,6 +39,7 @@ type httpRequest struct {
 	// carried are the secrets in the request, which are removed from a description in the answer.
 	carried []keystore.Secret
 	carries Carries // how much of a credential it is, for the gate
+	limit   *sendLimit
 }
 
 // reveal returns the text of a secret that the request carries. It adds the secret to carried, as it is and
@@ -112,6 +113,9 @@ func newRequest(ctx context.Context, c httpRequest) (*http.Request, error) {
 		return nil, &Error{Class: Misconfigured, Reason: "is not asked: its address is not a URL"}
 	}
 	req.GetBody = nil // without it net/http cannot send a body twice
+	if c.body != nil && c.limit != nil {
+		req.Body = c.limit.body(c.body)
+	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "groat")

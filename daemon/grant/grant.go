@@ -77,6 +77,8 @@ type Token struct {
 	// Kept is set for an access token that is itself the stored credential, since it does not end
 	// ([Server.TokensLast]): Lifetime only says when to read it anew, and there is no other one.
 	Kept bool
+	// Shared is set for a token that another machine of a fleet has obtained, some time before it came here.
+	Shared bool
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
 	// with. Nil means nowhere.
 	Destinations *Destinations

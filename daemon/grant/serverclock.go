@@ -182,19 +182,38 @@ type serverClocks struct {
 func (s *serverClocks) update(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c := s.known(url)
+	if c == nil {
+		s.all = append(s.all, originClock{origin: origin.Of(url)})
+		c = &s.all[len(s.all)-1].serverClock
+	}
+	f(c)
+}
+
+// look is update where something is known of that clock.
+func (s *serverClocks) look(url string, f func(*serverClock)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.known(url); c != nil {
+		f(c)
+	}
+}
+
+// known returns the clock of a URL's origin, or nil. The lock is held.
+func (s *serverClocks) known(url string) *serverClock {
+	if len(s.all) == 0 {
+		return nil
+	}
 	for i := range s.all { // without parsing the URL: a listing asks this of each profile
 		if rest, ok := strings.CutPrefix(url, s.all[i].origin); ok && strings.HasPrefix(rest, "/") {
-			f(&s.all[i].serverClock)
-			return
+			return &s.all[i].serverClock
 		}
 	}
 	o := origin.Of(url)
-	i := slices.IndexFunc(s.all, func(c originClock) bool { return c.origin == o })
-	if i < 0 {
-		i = len(s.all)
-		s.all = append(s.all, originClock{origin: o})
+	if i := slices.IndexFunc(s.all, func(c originClock) bool { return c.origin == o }); i >= 0 {
+		return &s.all[i].serverClock
 	}
-	f(&s.all[i].serverClock)
+	return nil
 }
 
 type originClock struct {
@@ -202,9 +221,14 @@ type originClock struct {
 	serverClock
 }
 
-// dated records the Date of an answer that has just come; zero where it had none.
+// dated records the Date of an answer that has just come; zero where it had none. Of an origin that was sent no
+// assertion it would be for [Endpoint.issued] alone.
 func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
-	e.clocks.update(url, func(c *serverClock) {
+	record := e.clocks.look
+	if e.signs() {
+		record = e.clocks.update
+	}
+	record(url, func(c *serverClock) {
 		if c.date = (reading{}); !date.IsZero() {
 			c.date = reading{date, received.Boot}
 		}
@@ -215,7 +239,7 @@ func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 // agrees with the answer's Date, and not with this machine's clock, their clock is confirmed. An accepted assertion is
 // better evidence and is recorded later.
 func (e *Endpoint) issued(url string, t Token) {
-	if !e.server.ClientAuth.Signs() && !e.server.refreshAuth().Signs() {
+	if !e.signs() {
 		return
 	}
 	claims, _ := jwtClaims(t.Access.Reveal())
@@ -234,6 +258,9 @@ func (e *Endpoint) issued(url string, t Token) {
 	})
 }
 
+// signs reports whether the client proves itself by assertions.
+func (e *Endpoint) signs() bool { return e.server.ClientAuth.Signs() || e.server.refreshAuth().Signs() }
+
 // clockFor returns the clock that dates an assertion for a URL now.
 func (e *Endpoint) clockFor(url string) (r reading) {
 	now := e.now()
@@ -245,7 +272,7 @@ func (e *Endpoint) clockFor(url string) (r reading) {
 // correction is in force for client assertions, else 0.
 func (e *Endpoint) ClockOffset() (ahead time.Duration) {
 	now := e.now()
-	e.clocks.update(e.server.TokenEndpoint, func(c *serverClock) { ahead = c.offset(now) })
+	e.clocks.look(e.server.TokenEndpoint, func(c *serverClock) { ahead = c.offset(now) })
 	return ahead
 }
 

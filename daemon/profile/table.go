@@ -141,7 +141,7 @@ func (t *Table) reload(proven *Profile) error {
 			all = append(all, p)
 		}
 	}
-	servers := map[string]*grant.Endpoint{} // one of each server
+	firsts := map[string]*Profile{} // one of each server
 	for name, p := range c.Profiles {
 		if was := fromFile(name); was != nil && Same(was.Profile, p) {
 			all = append(all, was)
@@ -157,10 +157,10 @@ func (t *Table) reload(proven *Profile) error {
 			c.Broken[name] = &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
 			continue
 		}
-		if server := p.Provider + p.TokenEndpoint; servers[server] == nil {
-			servers[server] = resolved.Endpoint
+		if server := p.Provider + p.TokenEndpoint; firsts[server] == nil {
+			firsts[server] = resolved
 		} else {
-			resolved.Endpoint.Share(servers[server])
+			resolved.share(firsts[server])
 		}
 		all = append(all, resolved)
 	}
@@ -199,6 +199,20 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 		r.APIs = append(r.APIs, api)
 	}
 	return r, nil
+}
+
+// share makes p, which nothing uses yet, share what it has in common with another profile of its server: ten thousand
+// are to have one.
+func (p *Profile) share(other *Profile) {
+	p.Endpoint.Share(other.Endpoint)
+	for _, same := range []struct{ mine, others *string }{
+		{&p.Provider, &other.Provider}, {&p.Issuer, &other.Issuer}, {&p.TokenEndpoint, &other.TokenEndpoint},
+		{&p.ClientAuth, &other.ClientAuth}, {&p.Grant, &other.Grant}, {&p.Scope, &other.Scope},
+	} {
+		if *same.mine == *same.others {
+			*same.mine = *same.others
+		}
+	}
 }
 
 // fail remembers why the files cannot be used. loading is held.

@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/groat-dev/groat/daemon/credential"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// changeTries is how often a login or a logout is tried anew because the record has changed meanwhile.
+const changeTries = 16
+
+// Replace makes a profile's credential and configuration those of a login, on all machines, in the place of what was
+// there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
+// tokens: that of the login is published where [Fleet.Offer] has offered it before. The error is the engine's, or [credential.ErrOtherTurn] where other machines
+// were faster again and again; nothing was changed then.
+func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
+	return f.change(ctx, name, &item, config)
+}
+
+// Delete signs a profile out on all machines. A profile that is not there is no error.
+func (f *Fleet) Delete(ctx context.Context, name string) error { return f.change(ctx, name, nil, nil) }
+
+// change writes the next generation whatever is under way: the answer to a request with an older one is dropped.
+func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, config []byte) error {
+	f.mu.Lock()
+	p := f.profile(name)
+	f.mu.Unlock()
+	for range changeTries {
+		entries, err := f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+		if err != nil {
+			return err
+		}
+		swapped, err := f.tryChange(ctx, p, item, config, entries)
+		if swapped || err != nil {
+			return err
+		}
+	}
+	return credential.ErrOtherTurn
+}
+
+func (f *Fleet) tryChange(
+	ctx context.Context, p *profile, item *keystore.Item, config []byte, entries []engine.Entry,
+) (bool, error) {
+	f.mu.Lock()
+	newest, _ := f.memory.of(p.id)
+	t := &turn{rec: p.rec, sealed: p.sealed, revision: p.revision}
+	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
+		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
+	bad := p.bad
+	f.mu.Unlock()
+	defer next.wipe()
+	if bad != nil {
+		return false, bad
+	}
+	if item == nil && newest.Generation == 0 && len(entries) == 0 {
+		return true, nil
+	}
+	if err := next.setItem(item); err != nil {
+		return false, err
+	}
+	sealed, err := f.seal(p, &next)
+	if err != nil {
+		return false, err
+	}
+	changes := []engine.Change{{Key: f.recordKey(p), Value: sealed}}
+	if config != nil {
+		text, err := f.sealConfig(p, config)
+		if err != nil {
+			return false, err
+		}
+		changes = append(changes, engine.Change{Key: f.configKey(p), Value: text})
+	}
+	token := f.offered(p, next.Generation)
+	if item == nil {
+		token = nil
+	}
+	if token != nil {
+		changes = append(changes, *token)
+	}
+	for _, e := range entries {
+		_, kind, _, _ := f.part(e.Key)
+		if token != nil && e.Key == token.Key {
+			continue
+		}
+		if kind == kindToken || kind == kindConfig && item == nil {
+			changes = append(changes, engine.Change{Key: e.Key})
+		}
+	}
+	changes = changes[:min(len(changes), engine.MaxChanges)]
+	swapped, state, err := f.engine.Swap(ctx, []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}, changes)
+	f.reached(err)
+	if errors.Is(err, engine.ErrUnknown) {
+		swapped, state, err = f.wasWritten(ctx, p, sealed)
+	}
+	if err != nil || !swapped {
+		return false, err
+	}
+	f.heard(state)
+	kept := next
+	kept.item = nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t.rec, t.sealed, t.revision = kept, sealed, state.Revision
+	p.turn, p.offer, p.late, p.lateToken = t, nil, nil, nil
+	f.observe(p, engine.Entry{Key: f.recordKey(p), Value: sealed, Revision: state.Revision}, state)
+	return true, nil
+}
+
+// sealConfig seals a profile's configuration for its place.
+func (f *Fleet) sealConfig(p *profile, config []byte) ([]byte, error) {
+	text, err := json.Marshal(configuration{Version: format, Profile: p.name, Config: config})
+	if err != nil {
+		return nil, err
+	}
+	return f.keys.Seal(f.configKey(p), kindConfig, text)
+}
+
+// Reseal seals everything of the fleet's profiles anew that is sealed with the key of an earlier epoch, so that a
+// machine without the newest one can read nothing of it. When it returns nil, and only then, [keyring.Keyring.Retire]
+// may forget the older keys. What cannot be read is left, and read by nobody.
+func (f *Fleet) Reseal(ctx context.Context) error {
+	for range changeTries {
+		entries, state, err := f.engine.Read(ctx, f.root()+"p/")
+		f.reached(err)
+		if err != nil {
+			return err
+		}
+		f.heard(state)
+		lost := false
+		for _, e := range entries {
+			swapped, err := f.resealEntry(ctx, e)
+			if err != nil {
+				return err
+			}
+			lost = lost || !swapped
+		}
+		if !lost {
+			return f.memory.reseal(f.root(), f.keys)
+		}
+	}
+	return credential.ErrOtherTurn
+}
+
+// resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
+func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
+	_, kind, _, _ := f.part(e.Key)
+	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
+	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
+		return false, err
+	}
+	if err != nil || epoch == f.keys.Epoch() {
+		plain.Wipe()
+		return true, nil
+	}
+	defer plain.Wipe()
+	text := plain.AppendTo(nil)
+	defer clear(text)
+	sealed, err := f.keys.Seal(e.Key, kind, text)
+	if err != nil {
+		return false, err
+	}
+	swapped, _, err := f.engine.Swap(ctx, []engine.Condition{{Key: e.Key, Revision: e.Revision}},
+		[]engine.Change{{Key: e.Key, Value: sealed}})
+	f.reached(err)
+	if errors.Is(err, engine.ErrUnknown) {
+		return false, nil // it is read again
+	}
+	return swapped, err
+}
+
+// reseal is Reseal for what this machine remembers.
+func (m *memory) reseal(root string, keys *keyring.Keyring) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, r := range m.newest {
+		key := root + "p/" + id + "/" + kindRecord
+		plain, epoch, err := keys.Open(key, kindRecord, r.Sealed)
+		if err != nil || epoch == keys.Epoch() {
+			plain.Wipe()
+			continue
+		}
+		text := plain.AppendTo(nil)
+		r.Sealed, err = keys.Seal(key, kindRecord, text)
+		clear(text)
+		plain.Wipe()
+		if err != nil {
+			return err
+		}
+		m.newest[id] = r
+	}
+	return m.write()
+}

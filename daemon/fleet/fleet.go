@@ -1,0 +1,347 @@
+// Package fleet is the credential that several machines have, on an engine that they share (package engine), under keys
+// that the engine does not have (package keyring).
+//
+// A [Fleet] is the store of package credential for the fleet's profiles: of all machines one sends a refresh token, and
+// its token is all machines' within moments. The order of the steps, the rules, and what is lost where stand in
+// FLEET.md. The invariant: a refresh token is sent only by the machine whose intent is in the record, and before the
+// others may take over; the record is only ever replaced by one who has seen it.
+//
+// Which machines belong to the fleet, and how they get its keys, is package member's part.
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/credential"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// The times of a renewal; FLEET.md says why they are so.
+const (
+	// SendWindow is how long after the beginning of its intent a machine may send.
+	SendWindow = 3 * time.Second
+	// httpLimit bounds a request that has begun to leave, as package grant does.
+	httpLimit = 15 * time.Second
+	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
+	TakeOver = SendWindow + httpLimit + 2*time.Second
+	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
+	takeOverSpread = 4 * time.Second
+	// turnLimit bounds how long a renewal waits for other machines.
+	turnLimit = time.Minute
+	// pollEvery is how often a record is read while the watch does not run.
+	pollEvery = 2 * time.Second
+	// justCame is how long a token that came unasked counts as the answer to who asks: both may have been under way.
+	justCame = time.Second
+)
+
+// Callbacks are what a [Fleet] tells. Each is called by one goroutine at a time, without a lock of the Fleet. A nil one
+// is not called.
+type Callbacks struct {
+	// Configured is told the configuration of each profile when it is first seen, and whenever it has changed.
+	Configured func(profile string, config []byte)
+	// Gone is told that a profile was signed out on some machine, or is not there any more.
+	Gone func(profile string)
+	// Came is given a token that another machine has obtained, for the requests that match. It reports whether the
+	// broker took it; [broker.Broker.Share] does.
+	Came func(profile string, match func(grant.Request) bool, t grant.Token) bool
+	// Renew is told that a profile is to be renewed although no caller waits, since another machine has begun to and did
+	// not finish: [broker.Broker.Renew].
+	Renew func(profile string)
+	// Others is told all entries of the fleet that belong to no profile: members, keys, invitations. Where whole is set
+	// these are all there are; else they are changes, and one with a nil Value was deleted.
+	Others func(entries []engine.Entry, state engine.State, whole bool)
+	// Reached is told when the engine answers again, and that it does not, with why.
+	Reached func(err error)
+}
+
+// Fleet is the profiles of one fleet on one machine. Its methods are safe for concurrent use. [Fleet.Run] keeps it
+// current; without it everything works, but by asking.
+type Fleet struct {
+	engine  engine.Engine
+	keys    *keyring.Keyring
+	machine string
+	now     clock.Func
+	memory  *memory
+	tell    Callbacks
+
+	// For tests: what is drawn at random, how a renewal waits, and the rules that it keeps.
+	nonce func() string
+	draw  func() float64
+	wait  func(ctx context.Context, changed <-chan struct{}, until time.Duration)
+	rules rules
+
+	mu       sync.Mutex
+	profiles map[string]*profile // :: name → profile
+	byID     map[string]*profile // :: name in the engine → profile
+	offset   time.Duration       // the engine's time since 1970, less boot time here; 0 is not known
+	watching bool
+	lost     error         // why the engine does not answer, nil where it does
+	wake     chan struct{} // has room for one: the minder is to look again
+}
+
+// rules are what FLEET.md's counter-examples leave out.
+type rules struct {
+	noIntent     bool // sends without an intent in the record
+	noDeadline   bool // sends however late
+	noTakeOver   bool // takes over at once
+	blindIntent  bool // writes the intent whatever the record is by then
+	blindResult  bool // writes the result whatever the record is by then
+	noSuccessor  bool // drops a successor that came late
+	noRefusal    bool // keeps a server's refusal to itself
+	noDoubt      bool // forgets that an intent was taken over
+	noGeneration bool // a server that does not rotate leaves the generation as it is
+}
+
+// profile is what this machine knows of one. The Fleet's mu guards it.
+type profile struct {
+	name, id string
+	source   *credential.Source // nil before [Fleet.Source]
+
+	config         []byte
+	configRevision int64
+	bad            error // why the record cannot be read
+
+	there    bool   // there is a record
+	rec      record // the newest that was seen in the engine, without its item
+	sealed   []byte // the same with its item
+	revision int64
+	state    engine.State // of the read or the event that it came with
+	changed  chan struct{}
+
+	intentSeen time.Duration // boot time at which the intent was first seen
+	blockSeen  time.Duration
+	due        time.Duration // boot time at which this machine renews unasked; 0 is never
+	flushAt    time.Duration // boot time at which the newest record is written back; 0 is never
+
+	rolledBack bool           // the engine has gone back to a record before one that was seen
+	late       error          // why the newest record is on this machine only
+	lateToken  *engine.Change // to be published with it
+	offer      *offer         // for the next record
+	had        map[string]had // :: variant → the newest token that the broker has
+	turn       *turn
+}
+
+// offer is a token that is to be published with the next record.
+type offer struct {
+	variant string
+	token   grant.Token
+}
+
+type had struct {
+	generation int64
+	at         time.Duration // boot time
+}
+
+// turn is a renewal by this machine: the record that it began with, and what became of it.
+type turn struct {
+	rec      record // without its item
+	sealed   []byte
+	revision int64
+	sendBy   time.Duration
+	nonce    string // of its intent
+	began    time.Duration
+	had      map[string]had // as it was when the renewal began
+	again    bool           // another machine was faster
+}
+
+// Open returns the fleet of a keyring on one machine, of which machine is the name. What it must remember across a
+// restart is in a file of stateDir, which holds no plain text; with an empty one it is in memory. It asks the engine for
+// nothing.
+func Open(
+	e engine.Engine, keys *keyring.Keyring, machine, stateDir string, now clock.Func, tell Callbacks,
+) (*Fleet, error) {
+	m, err := openMemory(stateDir, keys)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fleet{
+		engine: e, keys: keys, machine: machine, now: now, memory: m, tell: tell,
+		nonce: rand.Text, draw: mathrand.Float64,
+		profiles: map[string]*profile{}, byID: map[string]*profile{}, wake: make(chan struct{}, 1),
+	}
+	f.wait = f.sleep
+	return f, nil
+}
+
+// Root returns the prefix of all keys of a fleet in its engine.
+func Root(fleet string) string { return "/groat/" + fleet + "/" }
+
+func (f *Fleet) root() string                         { return Root(f.keys.Fleet()) }
+func (f *Fleet) below(p *profile) string              { return f.root() + "p/" + p.id + "/" }
+func (f *Fleet) recordKey(p *profile) string          { return f.below(p) + kindRecord }
+func (f *Fleet) configKey(p *profile) string          { return f.below(p) + kindConfig }
+func (f *Fleet) tokenKey(p *profile, v string) string { return f.below(p) + kindToken + "/" + v }
+
+// part takes a key of a profile apart.
+func (f *Fleet) part(key string) (id, kind, variant string, ok bool) {
+	rest, ok := strings.CutPrefix(key, f.root()+"p/")
+	if !ok {
+		return "", "", "", false
+	}
+	id, rest, _ = strings.Cut(rest, "/")
+	kind, variant, _ = strings.Cut(rest, "/")
+	return id, kind, variant, true
+}
+
+// profile returns what is known of a profile, new if need be. f.mu is held.
+func (f *Fleet) profile(name string) *profile {
+	p := f.profiles[name]
+	if p == nil {
+		p = &profile{name: name, id: f.keys.Name("profile", name), changed: make(chan struct{}), had: map[string]had{}}
+		f.profiles[name], f.byID[p.id] = p, p
+	}
+	return p
+}
+
+// Source returns the [broker.Source] of one of the fleet's profiles. Where scope and audience are empty the server's own
+// apply.
+func (f *Fleet) Source(name string, endpoint *grant.Endpoint, scope, audience string) broker.Source {
+	s := &credential.Source{Profile: name, Store: f, Endpoint: endpoint, Scope: scope, Audience: audience}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.profile(name).source = s
+	return s
+}
+
+// Status is what is known of one of the fleet's profiles.
+type Status struct {
+	// Generation counts its credentials. It is 0 where the profile is not known.
+	Generation int64
+	// SignedOut: the credential is gone, by a logout on some machine.
+	SignedOut bool
+	// By is the name of the machine that renewed or signed in last, and At when, by the engine's clock.
+	By string
+	At time.Time
+	// Renewing is the name of the machine whose renewal is under way, or empty.
+	Renewing string
+	// Err is why the fleet's engine does not answer, or what is wrong with the profile's record; nil where all is well.
+	Err error
+	// RolledBack: the engine was put back to an older copy than this machine has seen.
+	RolledBack bool
+}
+
+// Status returns the state of a profile at this moment, without asking the engine.
+func (f *Fleet) Status(name string) Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.profiles[name]
+	if p == nil {
+		return Status{Err: f.lost}
+	}
+	s := Status{Err: f.lost, RolledBack: p.rolledBack}
+	if s.Err == nil {
+		s.Err = p.bad
+	}
+	if !p.there {
+		return s
+	}
+	s.Generation, s.SignedOut, s.By, s.At = p.rec.Generation, p.signedOut(), p.rec.By, time.Unix(p.rec.At, 0)
+	if p.rec.Intent != nil {
+		s.Renewing = p.rec.Intent.Machine
+	}
+	return s
+}
+
+// Names returns the profiles that have a configuration in the fleet, in no order.
+func (f *Fleet) Names() (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, p := range f.profiles {
+		if p.config != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (p *profile) signedOut() bool { return p.rec.SignedOut }
+
+// engineTime returns the engine's time in Unix seconds, 0 where it is not known. f.mu is held.
+func (f *Fleet) engineTime() int64 {
+	if f.offset == 0 {
+		return 0
+	}
+	return int64((f.now().Boot + f.offset) / time.Second)
+}
+
+// heard takes in what the engine says of itself.
+func (f *Fleet) heard(state engine.State) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !state.Now.IsZero() {
+		f.offset = time.Duration(state.Now.UnixNano()) - f.now().Boot
+	}
+}
+
+// reached takes in whether the engine has answered, and says so where that is new.
+func (f *Fleet) reached(err error) {
+	if err != nil && !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrRefused) {
+		return // it was not the engine
+	}
+	f.mu.Lock()
+	was := f.lost
+	f.lost = err
+	f.mu.Unlock()
+	if f.tell.Reached != nil && (was == nil) != (err == nil) {
+		f.tell.Reached(err)
+	}
+}
+
+// sleep waits for a change, or until a boot time.
+func (f *Fleet) sleep(ctx context.Context, changed <-chan struct{}, until time.Duration) {
+	d := until - f.now().Boot
+	f.mu.Lock()
+	if !f.watching {
+		d = min(d, pollEvery)
+	}
+	f.mu.Unlock()
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// open opens a sealed value.
+func (f *Fleet) open(key, kind string, sealed []byte) (keystore.Secret, error) {
+	plain, _, err := f.keys.Open(key, kind, sealed)
+	return plain, err
+}
+
+// seal seals a record for its place.
+func (f *Fleet) seal(p *profile, r *record) ([]byte, error) {
+	text, err := r.encode()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	return f.keys.Seal(f.recordKey(p), kindRecord, text)
+}
+
+// unseal opens a record, which the caller wipes.
+func (f *Fleet) unseal(p *profile, sealed []byte) (record, error) {
+	plain, err := f.open(f.recordKey(p), kindRecord, sealed)
+	if err != nil {
+		return record{}, err
+	}
+	defer plain.Wipe()
+	r, err := decodeRecord(plain)
+	if err == nil && r.Profile != p.name {
+		r.wipe()
+		return record{}, errRecord
+	}
+	return r, err
+}

@@ -1,0 +1,100 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/strictjson"
+)
+
+// memory is the newest record of each profile that this machine has seen or made, sealed as it is in the engine. An
+// engine that shows an older one was put back, or a successor came too late to be written.
+type memory struct {
+	path string // empty: in memory only
+
+	mu     sync.Mutex
+	newest map[string]remembered // :: name in the engine → record
+}
+
+type remembered struct {
+	Generation int64  `json:"generation"`
+	Sealed     []byte `json:"sealed"`
+}
+
+type memoryFile struct {
+	Version int                   `json:"version"`
+	Records map[string]remembered `json:"records"`
+}
+
+const maxMemory = 16 << 20 // bytes of the file
+
+// openMemory reads the file of a fleet. One that is damaged is an error: with it goes what tells an older copy of the
+// engine from the newest.
+func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
+	m := &memory{newest: map[string]remembered{}}
+	if dir == "" {
+		return m, nil
+	}
+	m.path = filepath.Join(dir, "fleet-"+keys.Fleet()+".json")
+	text, err := ownfile.Read(m.path, ownpath.OwnSecret, maxMemory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var file memoryFile
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if strictjson.Check(text) != nil || d.Decode(&file) != nil || file.Version != 1 {
+		return nil, fmt.Errorf("%s is not what groatd writes: what this machine has seen of the fleet is not known; "+
+			"remove it to go on without", m.path)
+	}
+	if file.Records != nil {
+		m.newest = file.Records
+	}
+	return m, nil
+}
+
+// of returns the newest record of a profile, and false where none was seen.
+func (m *memory) of(id string) (remembered, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.newest[id]
+	return r, ok
+}
+
+// keep remembers a record unless a newer one is known. The error says that it is in memory only.
+func (m *memory) keep(id string, generation int64, sealed []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.newest[id]
+	if generation < old.Generation || generation == old.Generation && bytes.Equal(sealed, old.Sealed) {
+		return nil
+	}
+	m.newest[id] = remembered{generation, sealed}
+	if generation == old.Generation {
+		return nil // it goes to the disk with the next generation
+	}
+	return m.write()
+}
+
+// write replaces the file. m.mu is held.
+func (m *memory) write() error {
+	if m.path == "" {
+		return nil
+	}
+	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest})
+	if err != nil {
+		return err
+	}
+	return ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
+}
