@@ -623,3 +623,30 @@ func TestNothingIsWrittenWithAnOldKey(t *testing.T) {
 		}
 	})
 }
+
+// A machine that was removed has read the invitations that were open, and joins by none of them.
+func TestARemovalEndsInvitations(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b, c := s.join(a, "b"), s.join(a, "c")
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		code, err := a.Invite(s.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Remove(s.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.tryJoin(code, "c"); !errors.Is(err, ErrExpired) {
+			t.Errorf("the removed machine joins again: %v", err)
+		}
+		s.agree([]string{"a", "b"}, a, b)
+		for _, x := range []*machine{a, b} {
+			if err := x.Retire(s.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		b = s.run(s.restart(b))
+		s.agree([]string{"a", "b"}, a, b)
+	})
+}
