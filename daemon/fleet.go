@@ -19,7 +19,6 @@ import (
 	"github.com/groat-dev/groat/daemon/fleet"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/member"
-	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -39,6 +38,7 @@ type fleetPart struct {
 	config  *config.Fleet // nil: in none
 	running *fleetRun     // nil while it is not, and why says why not
 	why     error
+	lost    error             // why the engine does not answer, nil where it does
 	staged  map[string][]byte // :: profile → the configuration that a login stores with the credential
 	stop    func()
 	stopped chan struct{}
@@ -49,6 +49,7 @@ type fleetRun struct {
 	engine engine.Engine
 	member *member.Member
 	fleet  *fleet.Fleet
+	epoch  uint32 // for membersChanged; fleetPart.mu guards it
 }
 
 var (
@@ -93,7 +94,7 @@ func (f *fleetPart) end() {
 	<-stopped
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.running, f.config, f.why, f.stop, f.stopped = nil, nil, nil, nil, nil
+	f.running, f.config, f.why, f.lost, f.stop, f.stopped = nil, nil, nil, nil, nil, nil
 }
 
 // fleetRetry is how long is waited before the keystore is read again.
@@ -166,7 +167,8 @@ func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keys
 	return member.Options{
 		Engine: e, Now: f.d.Now, Changed: f.membersChanged,
 		Warn: func(err error) { f.d.Log.Warn("the fleet's engine shows what no member has written", zap.Error(err)) },
-		Keep: func(ctx context.Context, state keystore.Secret) error {
+		Keep: func(ctx context.Context, id string, state keystore.Secret) error {
+			c.ID = id
 			return f.d.stores.Kept.Set(ctx, fleetItem, itemOf(c, password, state))
 		},
 	}
@@ -178,6 +180,9 @@ func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, erro
 		Configured: f.configured, Gone: f.gone, Came: f.d.broker.Share,
 		Renew: func(name string) { f.d.broker.Renew(name) },
 		Reached: func(err error) {
+			f.mu.Lock()
+			f.lost = err
+			f.mu.Unlock()
 			if err != nil {
 				f.d.Log.Warn("the fleet's engine does not answer: the tokens that are held are served",
 					zap.Error(err))
@@ -187,7 +192,7 @@ func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, erro
 			f.d.events.poke()
 		},
 	})
-	return &fleetRun{e, m, shared}, err
+	return &fleetRun{e, m, shared, m.Keys().Epoch()}, err
 }
 
 // run runs this machine's part until ctx ends or the machine was removed.
@@ -246,7 +251,13 @@ func (f *fleetPart) membersChanged() {
 		return
 	}
 	f.d.events.poke()
-	go f.reseal(r)
+	f.mu.Lock()
+	rotated := r.epoch != r.member.Keys().Epoch()
+	r.epoch = r.member.Keys().Epoch()
+	f.mu.Unlock()
+	if rotated {
+		go f.reseal(r)
+	}
 }
 
 // resealTime bounds what is done after a new key.
@@ -256,10 +267,11 @@ const resealTime = 30 * time.Second
 func (f *fleetPart) reseal(r *fleetRun) {
 	ctx, cancel := context.WithTimeout(context.Background(), resealTime)
 	defer cancel()
-	if r.member.Keys().Oldest() == r.member.Keys().Epoch() {
-		return
+	err := r.fleet.Reseal(ctx)
+	if err == nil {
+		err = r.member.Retire(ctx)
 	}
-	if err := r.fleet.Reseal(ctx); err != nil {
+	if err != nil {
 		f.d.Log.Warn("the fleet's credentials are not sealed with its new key yet", zap.Error(err))
 	}
 }
@@ -380,7 +392,5 @@ func audienceOf(p *profile.Profile) string {
 	return p.Audience
 }
 
-// fleetNames returns the names of the fleet's profiles, sorted.
+// names returns the names of the fleet's profiles, sorted.
 func (r *fleetRun) names() []string { return slices.Sorted(slices.Values(r.fleet.Names())) }
-
-var _ = grant.Token{}

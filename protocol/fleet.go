@@ -27,6 +27,9 @@ type FleetParams struct {
 	Key         string `json:"key,omitempty"`
 	// Machine is the name of this machine in the fleet that it creates or joins, or of the one to be removed.
 	Machine string `json:"machine,omitempty"`
+	// Forget lets this machine leave without telling the others: what it has of the fleet is erased, whether or not the
+	// engine answers.
+	Forget bool `json:"forget,omitempty"`
 }
 
 // FleetResult is the fleet as this machine knows it.

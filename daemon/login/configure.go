@@ -24,6 +24,9 @@ func (l *Login) configure() error {
 	if broken := l.logins.Profiles.Broken(l.params.Profile); broken != nil {
 		return broken
 	}
+	if err := l.checkFleet(); err != nil {
+		return err
+	}
 	if err := l.readStored(); err != nil {
 		return err
 	}

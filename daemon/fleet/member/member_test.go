@@ -46,7 +46,7 @@ func (s *site) options() (*machine, Options) {
 	x := &machine{client: s.engine.Client(), stop: func() error { return nil }}
 	return x, Options{
 		Engine: x.client, Now: s.now,
-		Keep: func(_ context.Context, secret keystore.Secret) error {
+		Keep: func(_ context.Context, _ string, secret keystore.Secret) error {
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			x.kept = secret.Clone()
