@@ -58,7 +58,9 @@ func useFleet(c *conn, params []byte) (any, error) {
 	case "":
 		r = f.status(ctx)
 	case protocol.FleetCreate:
-		r, err = f.create(ctx, p, password)
+		if r, err = f.create(ctx, p, password); err == nil {
+			r, err = f.invite(ctx)
+		}
 	case protocol.FleetInvite:
 		r, err = f.invite(ctx)
 	case protocol.FleetJoin:
