@@ -132,7 +132,7 @@ func (f *fleetPart) open(ctx context.Context, c *config.Fleet) (*fleetRun, error
 		return nil, err
 	}
 	defer item.Wipe()
-	if item.TokenEndpoint != strings.Join(c.Endpoints, " ") || item.Issuer != c.ID || item.ClientID != c.User {
+	if item.TokenEndpoint != strings.Join(c.Endpoints, " ") || item.Issuer != c.ID || item.Username != c.User {
 		return nil, protocol.NewError(protocol.Config, "fleet.toml was changed: its endpoints, fleet or user are not "+
 			"those that the engine's password was stored for; nothing was sent", "groat fleet leave")
 	}
@@ -157,8 +157,8 @@ func (f *fleetPart) item(ctx context.Context) (keystore.Item, error) {
 // itemOf is the item that holds a membership, bound to the fleet, its endpoints and its user.
 func itemOf(c config.Fleet, password, state keystore.Secret) keystore.Item {
 	return keystore.Item{
-		Issuer: c.ID, TokenEndpoint: strings.Join(c.Endpoints, " "), ClientID: c.User, ClientSecret: password,
-		PrivateKey: state,
+		Issuer: c.ID, TokenEndpoint: strings.Join(c.Endpoints, " "), Username: c.User, ClientSecret: password,
+		ClientID: "fleet", PrivateKey: state, // an item has a client's name
 	}
 }
 
