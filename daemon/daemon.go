@@ -415,7 +415,7 @@ func (d *Daemon) context(profile string) wire.Context {
 		c.SignIn = signIn(p)
 		kind := p.Kind()
 		c.Static = kind.StaticKey()
-		c.Client = !kind.Session() && !c.Static
+		c.Client, c.Key = !kind.Session() && !c.Static, kind == grant.ByJWTBearer && p.AssertionFile == ""
 		if user := d.stores.Of(p).Store.(*accounts).user(profile); kind == grant.ByAppCredentials && user != "" {
 			c.NewClient = "--username " + visible.Word(user) + " --new-client"
 		}

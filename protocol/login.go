@@ -65,6 +65,8 @@ type LoginParams struct {
 	Audience string `json:"audience,omitempty"`
 	// ResourceIndicator is the URI of the API that tokens are for (RFC 8707).
 	ResourceIndicator string `json:"resource_indicator,omitempty"`
+	// TargetAudience is whom the ID token of a service account is for.
+	TargetAudience string `json:"target_audience,omitempty"`
 	// WiderScope takes a token that may do more than was asked for without a notice; StrictScope refuses it.
 	WiderScope  bool `json:"wider_scope,omitempty"`
 	StrictScope bool `json:"strict_scope,omitempty"`

@@ -86,6 +86,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Redirect, "redirect", "", flagRedirect)
 	fs.StringVar(&p.Scope, "scope", "", flagScope)
 	fs.StringVar(&p.Audience, "audience", "", flagAudience)
+	fs.StringVar(&p.TargetAudience, "target-audience", "", flagTargetAudience)
 	fs.StringVar(&p.ResourceIndicator, "resource-indicator", "", flagResourceIndicator)
 	fs.BoolVar(&p.WiderScope, "wider-scope", false, flagWiderScope)
 	fs.BoolVar(&p.StrictScope, "strict-scope", false, flagStrictScope)

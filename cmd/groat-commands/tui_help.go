@@ -214,6 +214,8 @@ const (
 		"wherever the server takes it"
 	flagAssertionFile = "`file` of an assertion that another program keeps fresh (Kubernetes, CI); read for each " +
 		"request"
+	flagTargetAudience = "whom a service account's ID tokens are for: the client id of an IAP, or the `audience` of " +
+		"another service"
 	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
 	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
 	flagStrictScope       = "refuse access tokens that may do more than was asked for"

@@ -179,8 +179,8 @@ func isCargo(args []string) bool { return len(args) == 1 && args[0] == helper.Ca
 // cargo answers cargo. Cargo is greeted before it says what it wants, so the one who greets has to be able to answer:
 // where no groatd runs, that is groat-commands.
 func cargo() int {
-	c := caller
-	if err := c.Probe(); errors.Is(err, errNotRunning) {
+	c, err := caller.Connected()
+	if errors.Is(err, errNotRunning) {
 		err = handOver(nil)
 		c.Connect = func(*frame.Route, bool) (*frame.Conn, error) { return nil, err }
 	}

@@ -42,8 +42,8 @@ func (s *slot) share(t *tokenSlot, token grant.Token) bool {
 }
 
 // Renew renews a profile's default token at once, although no caller waits and whatever is cached: another machine has
-// begun to renew the credential and did not finish, and the server may forgive that for moments only. A failure is tried
-// again like any other, for at most an hour.
+// begun to renew the credential and did not finish, and the server may forgive that for moments only. A failure is
+// tried again like any other, for at most an hour.
 func (b *Broker) Renew(names ...string) {
 	for _, name := range names {
 		if s, ok := b.slot(name); ok {

@@ -79,6 +79,9 @@ var keyTable = []Key{
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
+	{"target_audience", "Whom the ID token of a service account is for, such as the client id of an IAP or the URL " +
+		"of a service: it is obtained beside each access token, and `groat get --id-token` prints it. For " +
+		"`jwt_bearer` with a key.", ""},
 	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word, but for a caller's " +
 		"narrower scope.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},

@@ -76,8 +76,8 @@ func (s *Source) obtain(ctx context.Context, r grant.Request, need broker.Need) 
 
 // renew obtains a token with a session's refresh token, in the order of ROTATION.md; or, where several machines share
 // it, with any other credential. The token that it returns may be published: what replaces the refresh token is durable
-// by then, or, where the store could not take it, held in memory ([Source.Degraded]), since the access token is good all
-// the same.
+// by then, or, where the store could not take it, held in memory ([Source.Degraded]), since the access token is good
+// all the same.
 func (s *Source) renew(
 	ctx context.Context, item keystore.Item, r grant.Request, need broker.Need,
 ) (grant.Token, error) {

@@ -10,8 +10,8 @@ import (
 )
 
 // Shared is a [Store] that several machines have. Of all of them one sends a refresh token, and its token is all
-// machines'. The order of the calls is Turn, Get, MarkSent, the request, Offer, then Rotate or Settle. Where MarkSent fails
-// nothing is sent: with [ErrOtherTurn] another machine was faster, and Turn is called again.
+// machines'. The order of the calls is Turn, Get, MarkSent, the request, Offer, then Rotate or Settle. Where MarkSent
+// fails nothing is sent: with [ErrOtherTurn] another machine was faster, and Turn is called again.
 //
 // Each method bounds its own time.
 type Shared interface {
@@ -24,8 +24,8 @@ type Shared interface {
 	// Settle notes how a request has ended whose answer replaces no refresh token: err is nil where it brought a token,
 	// and [grant.ErrLate] where nothing was sent.
 	Settle(ctx context.Context, profile string, err error) error
-	// Offer notes the token that an answer has brought. Rotate or Settle gives it to the other machines, in the same step
-	// in which it stores the credential.
+	// Offer notes the token that an answer has brought. Rotate or Settle gives it to the other machines, in the same
+	// step in which it stores the credential.
 	Offer(profile string, r grant.Request, t grant.Token)
 }
 

@@ -16,8 +16,8 @@ const changeTries = 16
 
 // Replace makes a profile's credential and configuration those of a login, on all machines, in the place of what was
 // there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
-// tokens: that of the login is published where [Fleet.Offer] has offered it before. The error is the engine's, or [credential.ErrOtherTurn] where other machines
-// were faster again and again; nothing was changed then.
+// tokens: that of the login is published where [Fleet.Offer] has offered it before. The error is the engine's, or
+// [credential.ErrOtherTurn] where other machines were faster again and again; nothing was changed then.
 func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
 	return f.change(ctx, name, &item, config)
 }
@@ -31,7 +31,7 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 	p := f.profile(name)
 	f.mu.Unlock()
 	for range changeTries {
-		entries, err := f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+		entries, err := f.read(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,8 @@ func (f *Fleet) tryChange(
 		}
 	}
 	changes = changes[:min(len(changes), engine.MaxChanges)]
-	swapped, state, err := f.engine.Swap(ctx, []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}, changes)
+	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}
+	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
 		swapped, state, err = f.wasWritten(ctx, p, sealed)

@@ -55,8 +55,8 @@ type Callbacks struct {
 	// Came is given a token that another machine has obtained, for the requests that match. It reports whether the
 	// broker took it; [broker.Broker.Share] does.
 	Came func(profile string, match func(grant.Request) bool, t grant.Token) bool
-	// Renew is told that a profile is to be renewed although no caller waits, since another machine has begun to and did
-	// not finish: [broker.Broker.Renew].
+	// Renew is told that a profile is to be renewed although no caller waits, since another machine has begun to and
+	// did not finish: [broker.Broker.Renew].
 	Renew func(profile string)
 	// Others is told all entries of the fleet that belong to no profile: members, keys, invitations. Where whole is set
 	// these are all there are; else they are changes, and one with a nil Value was deleted.
@@ -156,8 +156,8 @@ type turn struct {
 }
 
 // Open returns the fleet of a keyring on one machine, of which machine is the name. What it must remember across a
-// restart is in a file of stateDir, which holds no plain text; with an empty one it is in memory. It asks the engine for
-// nothing.
+// restart is in a file of stateDir, which holds no plain text; with an empty one it is in memory. It asks the engine
+// for nothing.
 func Open(
 	e engine.Engine, keys *keyring.Keyring, machine, stateDir string, now clock.Func, tell Callbacks,
 ) (*Fleet, error) {
@@ -204,8 +204,8 @@ func (f *Fleet) profile(name string) *profile {
 	return p
 }
 
-// Source returns the [broker.Source] of one of the fleet's profiles. Where scope and audience are empty the server's own
-// apply.
+// Source returns the [broker.Source] of one of the fleet's profiles. Where scope and audience are empty the server's
+// own apply.
 func (f *Fleet) Source(name string, endpoint *grant.Endpoint, scope, audience string) broker.Source {
 	s := &credential.Source{Profile: name, Store: f, Endpoint: endpoint, Scope: scope, Audience: audience}
 	f.mu.Lock()

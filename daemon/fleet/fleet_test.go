@@ -115,14 +115,13 @@ func TestAMachineThatIsCutOff(t *testing.T) {
 		}
 		all[0].mustGet()
 		time.Sleep(time.Hour)
-		second := all[0].mustGet()
 		if _, err := all[1].get(); err == nil {
 			t.Error("it has a token that it could not get")
 		}
 		all[1].client.Mend()
 		time.Sleep(16 * time.Second)
 		synctest.Wait()
-		posts := s.posts()
+		second, posts := all[0].mustGet(), s.posts()
 		if got := all[1].mustGet(); !got.Access.Equal(second.Access) || s.posts() != posts {
 			t.Errorf("it has another token, after %d requests", s.posts()-posts)
 		}
@@ -140,7 +139,8 @@ func TestWhatTheEngineSees(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range s.store.Entries() {
-			for _, secret := range []string{token.Access.Reveal(), item.RefreshToken.Reveal(), "work", "127.0.0.1", "m0"} {
+			secrets := []string{token.Access.Reveal(), item.RefreshToken.Reveal(), "work", "127.0.0.1", "m0"}
+			for _, secret := range secrets {
 				if strings.Contains(e.Key+string(e.Value), secret) {
 					t.Errorf("%q is in the entry %s", secret, e.Key)
 				}

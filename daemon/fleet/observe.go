@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 // maxUnasked is after how many failures of a generation it is not renewed any more unless a caller asks.
 const maxUnasked = 16
 
-// observe takes in a profile's record as it was read: all that this machine knows of the others comes this way. An entry
-// without a Value stands for a record that is not there. f.mu is held.
+// observe takes in a profile's record as it was read: all that this machine knows of the others comes this way. An
+// entry without a Value stands for a record that is not there. f.mu is held.
 func (f *Fleet) observe(p *profile, e engine.Entry, state engine.State) {
 	if e.Value == nil {
 		e.Revision = 0
@@ -49,8 +50,8 @@ func (f *Fleet) observe(p *profile, e engine.Entry, state engine.State) {
 	f.rouse()
 }
 
-// unreadable says whether what cannot be read keeps this machine from the profile: a key that it does not have yet, or a
-// later groat's record. What was sealed by nobody, or with a key that is over, counts as not being there.
+// unreadable says whether what cannot be read keeps this machine from the profile: a key that it does not have yet, or
+// a later groat's record. What was sealed by nobody, or with a key that is over, counts as not being there.
 func (f *Fleet) unreadable(err error) error {
 	if e, ok := errors.AsType[*keyring.EpochError](err); ok && !e.Past {
 		return err
@@ -104,8 +105,8 @@ func (f *Fleet) dueAt(p *profile) time.Duration {
 }
 
 // read reads a profile and takes in its record.
-func (f *Fleet) read(p *profile, call func() ([]engine.Entry, engine.State, error)) ([]engine.Entry, error) {
-	entries, state, err := call()
+func (f *Fleet) read(ctx context.Context, p *profile) ([]engine.Entry, error) {
+	entries, state, err := f.engine.Read(ctx, f.below(p))
 	f.reached(err)
 	if err != nil {
 		return nil, err

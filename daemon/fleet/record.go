@@ -32,7 +32,8 @@ const (
 type record struct {
 	Version int    `json:"v"`
 	Profile string `json:"profile"`
-	// Generation counts the credentials of the profile: each answer of the server, each login and logout makes the next.
+	// Generation counts the credentials of the profile: each answer of the server, each login and logout makes the
+	// next.
 	Generation int64 `json:"generation"`
 	// SignedOut: there is no credential any more.
 	SignedOut bool `json:"signed_out,omitempty"`
@@ -97,7 +98,8 @@ func decodeRecord(plain keystore.Secret) (record, error) {
 	}
 	r := m.record
 	r.item = m.Item
-	if r.Profile == "" || r.SignedOut != (len(r.item) == 0) || r.Generation < 1 || r.Failures < 0 || r.Doubt != "" && doubts[r.Doubt] == nil {
+	known := r.Doubt == "" || doubts[r.Doubt] != nil
+	if r.Profile == "" || r.SignedOut != (len(r.item) == 0) || r.Generation < 1 || r.Failures < 0 || !known {
 		r.wipe()
 		return record{}, errRecord
 	}

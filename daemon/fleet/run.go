@@ -243,8 +243,8 @@ func (f *Fleet) rouse() {
 	}
 }
 
-// mind does what is due: it writes back what the engine does not have, and has profiles renewed that another machine has
-// not finished.
+// mind does what is due: it writes back what the engine does not have, and has profiles renewed that another machine
+// has not finished.
 func (f *Fleet) mind(ctx context.Context) {
 	for ctx.Err() == nil {
 		next := f.doDue(ctx)

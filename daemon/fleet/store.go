@@ -33,7 +33,7 @@ func (f *Fleet) Turn(ctx context.Context, name string, r grant.Request) (t grant
 	p.turn = nil
 	f.mu.Unlock()
 	for {
-		entries, err := f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+		entries, err := f.read(ctx, p)
 		if err != nil {
 			return grant.Token{}, false, err
 		}
@@ -138,7 +138,7 @@ func (f *Fleet) Get(ctx context.Context, name string) (keystore.Item, error) {
 	there := p.there
 	f.mu.Unlock()
 	if !there {
-		_, err := f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+		_, err := f.read(ctx, p)
 		if err != nil {
 			return keystore.Item{}, err
 		}
@@ -254,7 +254,7 @@ func (f *Fleet) replace(
 
 // wasWritten finds out what became of a change that was not answered. The state has the revision of the record.
 func (f *Fleet) wasWritten(ctx context.Context, p *profile, sealed []byte) (bool, engine.State, error) {
-	_, err := f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+	_, err := f.read(ctx, p)
 	if err != nil {
 		return false, engine.State{}, err
 	}
@@ -352,7 +352,7 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	_, _, err = f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if err == nil || errors.Is(err, engine.ErrUnknown) {
-		f.read(p, func() ([]engine.Entry, engine.State, error) { return f.engine.Read(ctx, f.below(p)) })
+		f.read(ctx, p)
 	}
 }
 

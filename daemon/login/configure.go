@@ -94,8 +94,8 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
-		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
-		StrictScope: q.StrictScope, Fleet: q.Fleet,
+		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, TargetAudience: q.TargetAudience,
+		WiderScope: q.WiderScope, StrictScope: q.StrictScope, Fleet: q.Fleet,
 	}
 	if err := l.checkAddresses(); err != nil {
 		return p, nil, err
@@ -189,6 +189,11 @@ func checkWords(q protocol.LoginParams) error {
 			return protocol.InvalidParams("--resource-indicator: %s", err)
 		}
 	}
+	if q.TargetAudience != "" {
+		if err := grant.CheckTargetAudience(q.TargetAudience); err != nil {
+			return protocol.InvalidParams("--target-audience: %s", err)
+		}
+	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
 		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.KindNames())
 	}
@@ -210,6 +215,7 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 		{&was.AuthorizationEndpoint, &now.AuthorizationEndpoint}, {&was.DeviceEndpoint, &now.DeviceEndpoint},
 		{&was.AssertionFile, &now.AssertionFile}, {&was.ResourceIndicator, &now.ResourceIndicator},
+		{&was.TargetAudience, &now.TargetAudience},
 		{&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
 		{&was.RevocationEndpoint, &now.RevocationEndpoint}, {&was.UserinfoEndpoint, &now.UserinfoEndpoint},
 	} {

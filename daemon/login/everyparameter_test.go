@@ -84,6 +84,9 @@ var givenFields = map[string]struct {
 	"ResourceIndicator": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
 		p.ResourceIndicator = "https://given.example/"
 	}, shows: "resource_indicator = 'https://given.example/'"},
+	"TargetAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
+		p.TargetAudience = "given-target"
+	}, shows: "target_audience = 'given-target'"},
 	"WiderScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.WiderScope = true },
 		shows: "wider_scope = true"},
 	"StrictScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.StrictScope = true },
@@ -182,7 +185,7 @@ func givenSession(auth, kind, id string) givenWay {
 }
 
 const (
-	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject "
+	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject TargetAudience "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 
 	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope Set "

@@ -44,9 +44,9 @@ type Context struct {
 	// empty where it does not, or the user name is not known.
 	NewClient string
 	// Scope is what the profile's sign-in asks for; empty where that is not known. Client: the profile signs in as a
-	// client, without a person.
-	Scope  []string
-	Client bool
+	// client, without a person. Key: it signs an assertion that is a grant, as a service account does.
+	Scope       []string
+	Client, Key bool
 	// Static: what the profile gives out is what is stored, an API key.
 	Static bool
 	// Network is how connections to servers are made now.

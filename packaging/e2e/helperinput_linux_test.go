@@ -1,11 +1,19 @@
 package e2e_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -181,6 +189,10 @@ func TestHelpersRefuseWhatIsNoRequest(t *testing.T) {
 		{"B24 git, a URL", helperCall{program: helper.GitName, args: []string{"get"}, stdin: "url=https://example.com\n"}, 0, ""},
 		{"B25 git, quit", helperCall{program: helper.GitName, args: []string{"get"},
 			stdin: "protocol=https\nhost=example.com\nquit=1\n"}, 0, ""},
+		{"B25 git, a password", helperCall{program: helper.GitName, args: []string{"get"},
+			stdin: "protocol=https\nhost=example.com\nusername=me\npassword=p\n"}, 0, ""},
+		{"B23 git, 10,000 values", helperCall{program: helper.GitName, args: []string{"get"},
+			stdin: "protocol=https\nhost=example.com\n" + strings.Repeat("wwwauth[]=Basic\n", 10_000)}, 0, ""},
 		{"B26 git, store", helperCall{program: helper.GitName, args: []string{"store"},
 			stdin: "protocol=https\nhost=example.com\nusername=me\npassword=p\n"}, 0, ""},
 		{"B26 git, erase of another's", helperCall{program: helper.GitName, args: []string{"erase"},
@@ -212,8 +224,8 @@ func TestHelpersRefuseWhatIsNoRequest(t *testing.T) {
 	}
 }
 
-// Without a groatd each helper says so at once in the way of its program, and without a reader of what it prints it ends.
-func TestHelpersAlone(t *testing.T) {
+// Without a reader of what it prints each helper ends, and says nothing of the token.
+func TestB30StdoutIsClosed(t *testing.T) {
 	t.Parallel()
 	u := newToolUser(t)
 	u.signIn("https://example.com")
@@ -238,6 +250,13 @@ func TestHelpersAlone(t *testing.T) {
 			t.Errorf("%s, without a reader: %v", program, err)
 		}
 	}
+}
+
+// Without a groatd each helper says so at once in the way of its program.
+func TestB28GroatdIsDown(t *testing.T) {
+	t.Parallel()
+	u := newToolUser(t)
+	u.signIn("https://example.com")
 	if err := u.stopDaemon(); err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +271,145 @@ func TestHelpersAlone(t *testing.T) {
 		if program == "cargo" {
 			said = r.stdout
 		}
-		if r.code != code || !strings.Contains(said, "groatd") || strings.Contains(r.stdout, token) {
+		if r.code != code || !strings.Contains(said, "groatd") {
 			t.Errorf("%s, without groatd: %+v", program, r)
+		}
+	}
+}
+
+// What git is told is a token, its end and that it is not to be stored, and nothing else.
+func TestB31AGoodRequest(t *testing.T) {
+	t.Parallel()
+	u := newToolUser(t)
+	u.signIn("https://example.com")
+	token := u.token()
+	for capability, want := range map[string]string{
+		"capability[]=authtype\n": "capability[]=authtype\nauthtype=Bearer\ncredential=TOKEN\nephemeral=1\n",
+		"":                        "username=oauth2\npassword=TOKEN\n",
+	} {
+		r := u.asks(helperCall{program: helper.GitName, args: []string{"get"},
+			stdin: capability + "protocol=https\nhost=example.com\nwwwauth[]=Bearer\n"})
+		end, ok := strings.CutPrefix(strings.Replace(r.stdout, token, "TOKEN", 1), want+"password_expiry_utc=")
+		until, err := strconv.ParseInt(strings.TrimSuffix(end, "\n"), 10, 64)
+		if r.code != 0 || r.stderr != "" || !ok || err != nil || until < time.Now().Unix() {
+			t.Errorf("%q: %+v", capability, r)
+		}
+	}
+}
+
+// A groatd that is stopped (SIGSTOP) keeps no helper longer than ten seconds, and what a program may leave open is not
+// waited for.
+func TestB28GroatdHangs(t *testing.T) {
+	t.Parallel()
+	u := newToolUser(t)
+	u.signIn("https://example.com")
+	u.daemon.cmd.Process.Signal(syscall.SIGSTOP)
+	defer u.daemon.cmd.Process.Signal(syscall.SIGCONT)
+	said := make(chan string)
+	programs := 0
+	for program, call := range helperCalls {
+		if program == "get" { // it has a limit of its own, which --wait sets
+			continue
+		}
+		programs++
+		go func() { said <- u.hangs(program, call("https", "example.com", "/x")) }()
+	}
+	for range programs {
+		if flaw := <-said; flaw != "" {
+			t.Error(flaw)
+		}
+	}
+}
+
+// hangs makes a call of a groatd that does not answer, with a stdin that stays open after the request, and returns what
+// is wrong about the outcome. Docker's protocol ends with stdin.
+func (u toolUser) hangs(program string, c helperCall) string {
+	ctx, cancel := context.WithTimeout(u.t.Context(), time.Minute)
+	defer cancel()
+	cmd := u.command(ctx, c.stdin, c.program, c.args...)
+	cmd.Env = append(cmd.Env, c.vars...)
+	if program != "docker" && program != "cargo" {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err.Error()
+		}
+		defer w.Close()
+		defer r.Close()
+		if program == "git" {
+			c.stdin += "\n"
+		}
+		io.WriteString(w, c.stdin)
+		cmd.Stdin = r
+	}
+	var out, complaint strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	began := time.Now()
+	err := cmd.Run()
+	took, failed := time.Since(began), err != nil
+	said := complaint.String()
+	switch program {
+	case "docker", "cargo": // they are answered on stdout
+		said = out.String()
+	default:
+		if out.Len() > 0 {
+			return fmt.Sprintf("%s: it printed %q", program, &out)
+		}
+	}
+	want := program != "git" && program != "cargo" // for these no answer is none
+	if took > helper.Time+answerMargin || failed != want || !strings.Contains(said, "groatd") {
+		return fmt.Sprintf("%s: after %v, %v, %q", program, took, err, said)
+	}
+	return ""
+}
+
+// Whatever a groatd hands out, what is no token reaches no program.
+func TestB29WhatIsNoTokenIsNotHandedOn(t *testing.T) {
+	t.Parallel()
+	u := newToolUser(t)
+	path := filepath.Join(u.home, "other.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var result atomic.Value
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					var asked struct{ ID json.RawMessage }
+					json.Unmarshal(lines.Bytes(), &asked)
+					fmt.Fprintf(c, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s}\n", asked.ID, result.Load())
+				}
+			}()
+		}
+	}()
+	handed := func(token string) map[string]any {
+		return map[string]any{"access_token": token, "token_type": "Bearer", "expires_at": time.Now().Unix() + 600,
+			"expires_in": 600, "profile": "work", "api": "https://example.com", "header": "Authorization: Bearer " + token}
+	}
+	for _, bad := range []string{"AT-1\nhost=evil.example", "AT-1\r\nX-Evil: 1", `AT-1" proxy="evil`, "AT-1 evil", "AT-1\x00",
+		"AT-1\u202eevil"} {
+		result.Store(jsonText(handed(bad)))
+		for program, call := range helperCalls {
+			c := call("https", "example.com", "/x")
+			c.vars = append(c.vars, "GROAT_SOCKET="+path)
+			if r := u.asks(c); strings.Contains(r.stdout+r.stderr, "AT-1") {
+				t.Errorf("%q, %s: %+v", bad, program, r)
+			}
+		}
+	}
+	result.Store(jsonText(handed("AT-1")))
+	for program, call := range helperCalls {
+		c := call("https", "example.com", "/x")
+		c.vars = append(c.vars, "GROAT_SOCKET="+path)
+		if r := u.asks(c); r.code != 0 || !strings.Contains(r.stdout, "AT-1") {
+			t.Errorf("a good one, %s: %+v", program, r)
 		}
 	}
 }

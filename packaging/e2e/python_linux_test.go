@@ -47,6 +47,15 @@ func (u *pythonUser) signInFor(profile, api string) {
 		"--client-auth", "client_secret_basic", "--api", api, "--secret-stdin")
 }
 
+// freeAPI is an address at which a test listens as an API, from now on GROAT_TEST_API: one of this test's alone, as
+// startServer's are.
+func (u *pythonUser) freeAPI() string {
+	n := loopbacks.Add(1)
+	api := fmt.Sprintf("http://127.%d.%d.%d:8000", 1+os.Getpid()%250, n/250, 1+n%250)
+	u.vars = append(u.vars, "GROAT_TEST_API="+api)
+	return api
+}
+
 // unittest runs tests of protocol/python/tests: modules, their classes, or single ones. Nothing may be warned of.
 // GROAT_PYTHON is another Python to run them, which need not see more of the machine's files than those in /tmp.
 func (u *pythonUser) unittest(names ...string) {
@@ -118,9 +127,7 @@ func TestPythonClient(t *testing.T) {
 func TestPythonAuth(t *testing.T) {
 	t.Parallel()
 	u := newPythonUser(t)
-	n := loopbacks.Add(1)
-	api := fmt.Sprintf("http://127.%d.%d.%d:8000", 1+os.Getpid()%250, n/250, 1+n%250) // as startServer does
-	u.vars = append(u.vars, "GROAT_TEST_API="+api)
+	api := u.freeAPI()
 	u.signInFor("work", api)
 	for i := range 30 { // groatd replaces a token once a minute: each test that has one refused has its own profile
 		u.signInFor(fmt.Sprint("p", i), api)

@@ -69,6 +69,8 @@ type Conn struct {
 	r        Reader
 	// All that a usual request needs is in one piece of memory: a process that lives for one request pays for every
 	// page that it touches.
+	address         syscall.SockaddrUnix
+	answer          Token
 	params, request [256]byte
 	reply           [firstReply]byte
 }
@@ -103,7 +105,8 @@ func (c *Conn) connect() error {
 		if err := c.limit(syscall.SO_SNDTIMEO, deadline); err != nil {
 			return err
 		}
-		err := syscall.Connect(c.fd, &syscall.SockaddrUnix{Name: c.socket})
+		c.address.Name = c.socket
+		err := syscall.Connect(c.fd, &c.address)
 		if !again(err) {
 			return err
 		}

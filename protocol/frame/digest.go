@@ -21,10 +21,10 @@ var roundConstants = [64]uint32{
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 }
 
-// digest returns the first 8 bytes of a message's SHA-256.
-func digest(message string) uint64 {
+// digest returns the first 8 bytes of a message's SHA-256. It writes behind the message, where there is room.
+func digest(message []byte) uint64 {
 	// §5.1.1: a one bit, zeros, and the length in bits in the last 8 bytes of a block.
-	padded := append(append(make([]byte, 0, len(message)+72), message...), 0x80)
+	padded := append(message, 0x80)
 	for len(padded)%64 != 56 {
 		padded = append(padded, 0)
 	}

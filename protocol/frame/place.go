@@ -99,7 +99,12 @@ func UsualPlace(home string) Place {
 // ID is the first 16 hexadecimal digits of SHA-256 over the three paths, each followed by a NUL.
 func (p Place) ID() string {
 	const hex = "0123456789abcdef"
-	sum := digest(p.Home + "\x00" + p.Configuration + "\x00" + p.State + "\x00")
+	var room [512]byte // for usual paths, on the stack
+	paths := room[:0]
+	for _, path := range [...]string{p.Home, p.Configuration, p.State} {
+		paths = append(append(paths, path...), 0)
+	}
+	sum := digest(paths)
 	var id [16]byte
 	for i := range id {
 		id[i] = hex[sum>>(60-4*i)&15]

@@ -88,14 +88,15 @@ func (c *Conn) Reject(params TokenParams, refused string) (Token, error) {
 }
 
 func (c *Conn) token(method, use string, params []byte) (Token, error) {
-	var t Token
 	raw, err := c.ask(method, params)
 	if err != nil {
-		return t, err
+		return Token{}, err
 	}
-	if err := t.DecodeJSON(raw); err != nil {
+	defer func() { c.answer = Token{} }()
+	if err := c.answer.DecodeJSON(raw); err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
+	t := c.answer
 	if !t.IsFor(use) {
 		return Token{}, ErrUse
 	}

@@ -122,17 +122,32 @@ func (c Caller) do(q Request) (t frame.Token, err error) {
 	return t, err
 }
 
-// Probe connects to groatd and asks nothing. The error is as in [Caller.Do].
-func (c Caller) Probe() error {
-	r, err := c.Route()
+// Connected connects to groatd, and returns a Caller whose first request goes over that connection. The error is as in
+// [Caller.Do].
+func (c Caller) Connected() (Caller, error) {
+	route, err := c.Route()
 	if err != nil {
-		return report.NoRoute(err)
+		return c, report.NoRoute(err)
 	}
-	conn, err := c.Connect(r, true)
-	if err == nil {
-		conn.Close()
+	first, err := c.Connect(route, true)
+	if err != nil {
+		return c, err
 	}
-	return err
+	return Caller{
+		Route: func() (*frame.Route, error) {
+			if first != nil {
+				return route, nil
+			}
+			return c.Route()
+		},
+		Connect: func(r *frame.Route, repeatable bool) (conn *frame.Conn, err error) {
+			if first == nil || !repeatable {
+				return c.Connect(r, repeatable)
+			}
+			conn, first = first, nil
+			return conn, nil
+		},
+	}, nil
 }
 
 func (c Caller) once(q Request) (frame.Token, error) {

@@ -37,10 +37,10 @@ func Cargo(d Daemon, in io.Reader, out io.Writer, explain func(error) (message, 
 		return err
 	}
 	lines := bufio.NewReaderSize(in, maxCargoRequest)
-	for {
+	for answered := false; ; answered = true {
 		line, end := lines.ReadSlice('\n')
 		switch {
-		case end == io.EOF && len(line) == 0:
+		case len(line) == 0 && (end == io.EOF || end != nil && answered): // there is no further request
 			return nil
 		case end == bufio.ErrBufferFull:
 			end = errCargoTooLong

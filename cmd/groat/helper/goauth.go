@@ -34,7 +34,7 @@ func Go(d Daemon, url string, out io.Writer) error {
 		return frame.ErrUse // of a groatd that does not say which API the token is for
 	}
 	// Sets of URLs and header fields, each ended by an empty line. The URLs are those whose beginning is the same.
-	_, err = io.WriteString(out, prefix+"\n\nAuthorization: "+value+"\n\n")
+	_, err = out.Write([]byte(prefix + "\n\nAuthorization: " + value + "\n\n"))
 	return err
 }
 

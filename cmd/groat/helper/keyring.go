@@ -59,17 +59,17 @@ func Keyring(d Daemon, args []string, out io.Writer) error {
 	if name == "" || name == t.Profile {
 		name = basicUsername(k.url)
 	}
-	var b []byte
+	b := make([]byte, 0, len(name)+len(t.AccessToken)+64)
 	switch {
 	case k.creds && k.json:
-		b = strictjson.AppendString([]byte(`{"username":`), name)
+		b = strictjson.AppendString(append(b, `{"username":`...), name)
 		b = append(strictjson.AppendString(append(b, `,"password":`...), t.AccessToken), '}')
 	case k.creds:
-		b = append([]byte(name+"\n"), t.AccessToken...)
+		b = append(append(append(b, name...), '\n'), t.AccessToken...)
 	case k.json:
-		b = append(strictjson.AppendString([]byte(`{"password":`), t.AccessToken), '}')
+		b = append(strictjson.AppendString(append(b, `{"password":`...), t.AccessToken), '}')
 	default:
-		b = []byte(t.AccessToken)
+		b = append(b, t.AccessToken...)
 	}
 	_, err = out.Write(append(b, '\n'))
 	return err

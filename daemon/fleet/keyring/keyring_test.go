@@ -32,8 +32,11 @@ func TestSealedValuesOpenAtTheirPlaceOnly(t *testing.T) {
 	for name, open := range map[string]func() error{
 		"moved to another key":   func() error { _, _, err := k.Open("/groat/b/record", "record", sealed); return err },
 		"taken for another kind": func() error { _, _, err := k.Open("/groat/a/record", "token", sealed); return err },
-		"of another fleet":       func() error { _, _, err := other.Open("/groat/a/record", "record", sealed); return err },
-		"key and kind shifted":   func() error { _, _, err := k.Open("/groat/a/recor", "drecord", sealed); return err },
+		"of another fleet": func() error {
+			_, _, err := other.Open("/groat/a/record", "record", sealed)
+			return err
+		},
+		"key and kind shifted": func() error { _, _, err := k.Open("/groat/a/recor", "drecord", sealed); return err },
 	} {
 		if err := open(); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v, want ErrDamaged", name, err)
@@ -76,7 +79,8 @@ func TestEpochs(t *testing.T) {
 	if e, ok := errors.AsType[*EpochError](err); !ok || e.Epoch != 2 || e.Past || !errors.Is(err, ErrEpoch) {
 		t.Errorf("the removed machine gets %v", err)
 	}
-	if plain, epoch, err := member.Open("key", "record", before); err != nil || epoch != 1 || plain.Reveal() != "before" {
+	plain, epoch, err := member.Open("key", "record", before)
+	if err != nil || epoch != 1 || plain.Reveal() != "before" {
 		t.Errorf("the older epoch cannot be read meanwhile: %v", err)
 	}
 	member.Retire(2)
