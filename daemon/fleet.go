@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,6 +21,7 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // fleetItem is the item of the keystore that holds what this machine is in its fleet, and the engine's password. No
@@ -94,7 +94,8 @@ func (f *fleetPart) end() {
 	<-stopped
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.running, f.config, f.why, f.lost, f.stop, f.stopped = nil, nil, nil, nil, nil, nil
+	f.running, f.config, f.why, f.lost = nil, nil, nil, nil
+	f.stop, f.stopped = nil, nil
 }
 
 // fleetRetry is how long is waited before the keystore is read again.
@@ -276,7 +277,8 @@ func (f *fleetPart) reseal(r *fleetRun) {
 	}
 }
 
-// configured takes over the configuration of a profile of the fleet, unless this machine has one of its own of the name.
+// configured takes over the configuration of a profile of the fleet, unless this machine has one of its own of the
+// name.
 func (f *fleetPart) configured(name string, text []byte) {
 	p, err := config.ParseProfile("the fleet's profile "+name, name, string(text))
 	if err != nil {
@@ -330,7 +332,7 @@ func (f *fleetPart) engineOf(c config.Fleet, password keystore.Secret) (engine.E
 		pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
 		if err != nil {
 			return nil, protocol.NewError(protocol.Config, "the certificate or its key cannot be used: "+err.Error(),
-				"ls -l "+c.Certificate)
+				"ls -l "+visible.Word(c.Certificate))
 		}
 		o.Certificate = &pair
 	}
@@ -363,8 +365,8 @@ func readAuthorities(path string) (*x509.CertPool, []byte, error) {
 	}
 	if err != nil {
 		return nil, nil, protocol.NewError(protocol.Config,
-			fmt.Sprintf("the certificate authorities of the engine cannot be read: %s: %s", path, cmp.Or(cause(err), "")),
-			"ls -l "+path)
+			fmt.Sprintf("the engine's certificate authorities cannot be read: %s: %s", visible.Name(path), cause(err)),
+			"ls -l "+visible.Word(path))
 	}
 	return roots, text, nil
 }

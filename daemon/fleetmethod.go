@@ -168,16 +168,16 @@ func (f *fleetPart) join(ctx context.Context, p protocol.FleetParams, password, 
 // checkAuthorities compares the file of certificate authorities with the one that the code was made with.
 func checkAuthorities(code member.Code, path string) error {
 	if path == "" && code.CA != nil {
-		return protocol.NewError(protocol.Config, "the engine's certificates are of an authority of its own, whose file "+
-			"this machine needs too: --ca names it", "groat fleet join --help")
+		return protocol.NewError(protocol.Config, "the engine's certificates are of an authority of its own, whose "+
+			"file this machine needs too: --ca names it", "groat fleet join --help")
 	}
 	if path == "" || code.CA == nil {
 		return nil
 	}
 	_, text, err := readAuthorities(path)
 	if err == nil && !bytes.Equal(member.CAHash(text), code.CA) {
-		err = protocol.NewError(protocol.Config, visible.Name(path)+" is not the file that the fleet was created with: "+
-			"its digest is another one", "sha256sum "+visible.Word(path))
+		err = protocol.NewError(protocol.Config, visible.Name(path)+" is not the file that the fleet was created "+
+			"with: its digest is another one", "ls -l "+visible.Word(path))
 	}
 	return err
 }
@@ -424,7 +424,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 	case errors.Is(err, member.ErrSelf):
 		return say(protocol.Config, "groat fleet leave")
 	case errors.Is(err, engine.ErrRefused) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
-		return say(protocol.Denied, again+" --help")
+		return say(protocol.Config, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")
 	}

@@ -30,47 +30,55 @@ const (
 	flagFleetForget   = "erase what this machine has of the fleet, also where the engine does not answer"
 )
 
+const (
+	useFleetCreate = "create --etcd URL[,URL] [flags]"
+	useFleetJoin   = "join [CODE] [flags]"
+	useFleetRemove = "remove MACHINE [flags]"
+)
+
 var (
 	helpFleet = help{
 		short: "Share sign-ins among many machines",
-		long: `Share sign-ins among many machines, on an etcd that they all reach. One machine
-creates the fleet, the others join it; a profile that "groat login --fleet" signs
-in is on all of them, and of all one asks the provider.
+		long: `Share sign-ins among many machines, on an etcd that all of them reach. One
+machine creates the fleet, the others join it. A profile that is signed in with
+"groat login NAME --fleet" is on all of them, and of all one asks the provider.
 
 etcd sees sizes and times of what is written, and none of it.`,
-		example: `  groat fleet create --etcd https://etcd1.example.org:2379 --ca ca.pem --user groat
-  groat fleet join --ca ca.pem --user groat     # on each other machine
-  groat login work --fleet                      # once, on any of them`,
+		example: `  groat fleet create --etcd https://etcd1.example.org:2379 --user groat
+  groat fleet join --user groat       # on each other machine
+  groat login work --fleet            # once, on any of them`,
 	}
 	helpFleetCreate = help{
 		short: "Create a fleet, with this machine in it",
-		long: `Create a fleet, with this machine in it. The engine is an etcd, version 3.4 or
-later; its user may read and write what begins with /groat/.`,
-		example: `  groat fleet create --etcd https://etcd1.example.org:2379 --ca ca.pem --user groat`,
+		long: `Create a fleet, with this machine in it, and show a code for another one. The
+engine is an etcd, version 3.4 or later; its user may read and write what begins
+with /groat/.`,
+		example: `  groat fleet create --etcd https://etcd1.example.org:2379 --user groat`,
 	}
 	helpFleetInvite = help{
 		short: "Make a code for one machine to join with",
-		long: `Make a code for one machine to join with. It is good once and for 15 minutes, and
-ends when a machine is removed.`,
+		long: `Make a code for one machine to join with. It is good once, for 15 minutes, and
+until a machine is removed.`,
 	}
 	helpFleetJoin = help{
 		short: "Join a fleet with a code of another machine",
-		long: `Join a fleet with a code that "groat fleet invite" has made on one of its machines,
+		long: `Join a fleet with a code that "groat fleet invite" has made on another machine,
 which must be running. The code is asked for, unless it is given.`,
-		example: `  groat fleet join --ca ca.pem --user groat`,
+		example: `  groat fleet join --user groat --ca ca.pem`,
 	}
 	helpFleetStatus = help{short: "Show the fleet, its machines and its profiles"}
 	helpFleetRemove = help{
 		short: "Remove another machine from the fleet",
 		long: `Remove another machine from the fleet: the key is replaced, and nothing that is
 written from then on can be read there. What it has read before it keeps: where
-it was stolen, sign in again with --replace, and take the engine's user from it.`,
+it was stolen, sign in again with --replace, and change the password of etcd's
+user.`,
 		example: `  groat fleet remove node7`,
 	}
 	helpFleetLeave = help{
 		short: "Take this machine out of the fleet",
-		long: `Take this machine out of the fleet, with the fleet's profiles. The last machine to
-leave deletes the fleet from its engine.`,
+		long: `Take this machine out of the fleet, with the fleet's profiles. The last machine
+that leaves deletes the fleet from its engine.`,
 	}
 )
 
@@ -120,7 +128,7 @@ func (s screen) fleetState(b *bytes.Buffer, r *protocol.FleetResult) {
 		what = "fleet: " + sentence(r.Message)
 	}
 	s.flow(b, 0, 2, s.words(what))
-	if r.Hint != "" {
+	if r.Hint != "" && r.Hint != "groat fleet status" { // which this is
 		s.hint(b, r.Hint)
 	}
 }
@@ -151,8 +159,8 @@ func (s screen) invitation(params protocol.FleetParams, r *protocol.FleetResult)
 	if params.Do == protocol.FleetCreate {
 		fmt.Fprintf(&b, "created a fleet, with this machine as %s\n", clean(r.Machine))
 	}
-	s.flow(&b, 0, 2, s.words(fmt.Sprintf("For one other machine, within %s: groat fleet join, and this code:",
-		report.DurationWords(r.InvitationEndsIn))))
+	fmt.Fprintf(&b, "for one other machine, within %d minutes: groat fleet join, and this code\n",
+		r.InvitationEndsIn/60)
 	b.WriteString(clean(r.Invitation) + "\n")
 	return b.Bytes()
 }

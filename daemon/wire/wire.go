@@ -221,7 +221,7 @@ func ofFleet(err error) *protocol.Error {
 		errors.Is(err, credential.ErrOtherTurn), errors.Is(err, grant.ErrLate):
 		return say(protocol.Temporary, "groat fleet status")
 	case errors.Is(err, engine.ErrRefused):
-		return say(protocol.Denied, "groat fleet status")
+		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrRemoved):
 		return say(protocol.Config, "groat fleet leave")
 	case errors.Is(err, member.ErrOlder), errors.Is(err, member.ErrWithheld), errors.Is(err, member.ErrOtherFleet),
