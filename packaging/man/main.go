@@ -50,7 +50,7 @@ type page struct {
 func (g *generator) pages() []page {
 	return []page{
 		{"groat", "1", "User Commands", map[string]func() (string, error){
-			"about": g.about, "commands": g.commands, "recipes": fromFile("daemon/grant/preset/RECIPES.md", 0)}},
+			"about": g.about, "commands": g.commands, "recipes": fromFile("daemon/grant/preset/RECIPES.md", -1)}},
 		{"groatd", "8", "System Administration", map[string]func() (string, error){"flags": g.daemonFlags}},
 		{"groat-config", "5", "File Formats", map[string]func() (string, error){
 			"keys": fromFile("daemon/config/KEYS.md", 1), "network": g.networkKeys}},
