@@ -115,6 +115,8 @@ func TestCurlSendsAnyKey(t *testing.T) {
 
 // A shell evaluates the export, and a headers command is one object whose values are text.
 func TestOutputsForProgramsAreRead(t *testing.T) {
+	parts.NoClient(t, "none, groat get", "a coding agent", "they want an account of their makers': a test reads the "+
+		"object of json-header in their place")
 	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	got := shell(t, f.socket, `eval "$(groat get work --output export)" && env | grep ^GROAT_ | sort`)
 	if !strings.Contains(got.stdout, "GROAT_ACCESS_TOKEN=abc.DEF-123_~+/==\nGROAT_EXPIRES_AT=1790000000\n") {

@@ -38,6 +38,8 @@ type app struct {
 	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
 	tty   func() (*os.File, error)
 	route func() (*frame.Route, error)
+	// usual reports whether a place is the one that a service is for; nil is [autostart.Usual].
+	usual func(frame.Place) bool
 	json  bool // the command was asked for JSON
 	// typed are the arguments of the command that runs, and path is its name ("groat login"), for hints.
 	typed []string

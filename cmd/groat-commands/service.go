@@ -36,9 +36,10 @@ func (a *app) serviceCommand() *cobra.Command {
 	install := command("install [flags]", helpServiceInstall, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return a.installService(cmd.Context(), dry)
 	})
-	uninstall := command("uninstall [flags]", helpServiceUninstall, cobra.NoArgs, func(*cobra.Command, []string) error {
-		return a.uninstallService(dry)
-	})
+	uninstall := command("uninstall [flags]", helpServiceUninstall, cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error {
+			return a.uninstallService(cmd.Context(), &f)
+		})
 	start := command("start [flags]", helpServiceStart, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return a.withService("start", func(s *service) error { return a.startService(cmd.Context(), s, dry) })
 	})
@@ -54,11 +55,11 @@ func (a *app) serviceCommand() *cobra.Command {
 	logs := command("logs [flags]", helpServiceLogs, cobra.NoArgs, func(*cobra.Command, []string) error {
 		return a.withService("logs", func(*service) error { return a.showJournal(&of) })
 	})
-	for _, c := range []*cobra.Command{install, uninstall, start} {
+	for _, c := range []*cobra.Command{install, start} {
 		c.Flags().BoolVar(&dry, "dry-run", false, flagDryRunService)
 	}
 	status.Flags().BoolVar(&json, "json", false, flagJSON)
-	cmd.AddCommand(install, uninstall, start, f.add(stop), f.add(restart), status, of.add(logs))
+	cmd.AddCommand(install, f.add(uninstall), start, f.add(stop), f.add(restart), status, of.add(logs))
 	return cmd
 }
 
@@ -81,15 +82,20 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 	if _, err := ownUnits(units); err != nil {
 		return err
 	}
+	commands := [][]string{{"daemon-reload"}, {"enable", "--now", systemd.SocketName}}
+	if dry {
+		if err := a.write(textServicePlan(units, commands)); err != nil {
+			return err
+		}
+	}
 	if err := a.findUserManager("install"); err != nil { // nothing is written where there is none
 		return err
 	}
-	commands := [][]string{{"daemon-reload"}, {"enable", "--now", systemd.SocketName}}
 	if path := unit.Packaged(a.getenv); path != "" {
 		a.printNote(textInPlaceOf(path))
 	}
 	if dry {
-		return a.write(textServicePlan(units, commands))
+		return nil
 	}
 	for _, u := range units {
 		if err := writeUnit(u); err != nil {
@@ -121,9 +127,10 @@ func (a *app) serviceAnswers(ctx context.Context, r *frame.Route) (*protocol.Sta
 	return &status, nil
 }
 
-// uninstallService undoes what installService has done.
-func (a *app) uninstallService(dry bool) error {
-	_, units, err := a.serviceUnits("uninstall")
+// uninstallService undoes what installService has done, and ends the groatd of the service with it: as systemctl does,
+// without a question, but not if something would be lost.
+func (a *app) uninstallService(ctx context.Context, f *stopFlags) error {
+	r, units, err := a.serviceUnits("uninstall")
 	if err != nil {
 		return err
 	}
@@ -134,8 +141,13 @@ func (a *app) uninstallService(dry bool) error {
 	if len(ours) == 0 {
 		return a.write(textNoService())
 	}
+	if s, err := a.showService(r, "uninstall"); err == nil && s.runs() {
+		if err := a.serviceMayEnd(ctx, s, f); err != nil {
+			return err
+		}
+	}
 	disable := []string{"disable", "--now", systemd.SocketName, systemd.ServiceName}
-	if dry {
+	if f.dry {
 		return a.write(textServiceRemoval(ours, [][]string{disable, {"daemon-reload"}}))
 	}
 	_, disabled := a.systemctl(disable...)
@@ -166,12 +178,20 @@ func (a *app) serviceUnits(verb string) (*frame.Route, []unitFile, error) {
 	if runtime.GOOS != "linux" {
 		return r, nil, errNoServiceManager(verb)
 	}
-	if r.Sockets.Explicit != "" || r.Place == nil || !autostart.Usual(*r.Place) {
+	if r.Sockets.Explicit != "" || !a.isUsual(r.Place) {
 		return r, nil, errServicePlace(a.otherPlace(r.Place), verb)
 	}
 	dir := filepath.Join(r.Place.Home, ".config", "systemd", "user")
 	units := []unitFile{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}
 	return r, units, nil
+}
+
+// isUsual reports whether a place is known, and is the one that a service is for.
+func (a *app) isUsual(p *frame.Place) bool {
+	if a.usual == nil {
+		return p != nil && autostart.Usual(*p)
+	}
+	return p != nil && a.usual(*p)
 }
 
 // otherPlace returns the arguments of env that bring back the usual place.

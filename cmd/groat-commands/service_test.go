@@ -13,7 +13,6 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
-	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // serviceHome is a home with units, and a systemctl and a journalctl that write down how they are called.
@@ -66,11 +65,7 @@ func newServiceHome(t *testing.T, unitText, load, active string, pid int) *servi
 // run runs groat, and returns what it has had systemd do too.
 func (h *serviceHome) run(args ...string) (outcome, string) {
 	h.t.Helper()
-	home := h.dir
-	if u, ok := ownpath.LocalUser(os.Geteuid()); ok {
-		home = u.Home
-	}
-	place := frame.UsualPlace(home)
+	place := frame.UsualPlace(h.dir)
 	env := map[string]string{"PATH": h.bin, "HOME": h.dir, "GROAT_NO_AUTOSTART": "1"}
 	var out, errs bytes.Buffer
 	a := &app{
@@ -78,6 +73,7 @@ func (h *serviceHome) run(args ...string) (outcome, string) {
 		getenv: func(name string) string { return env[name] },
 		tty:    func() (*os.File, error) { return nil, os.ErrNotExist },
 		route:  func() (*frame.Route, error) { return &frame.Route{Place: &place, Sockets: h.sockets}, nil },
+		usual:  func(p frame.Place) bool { return p == place },
 	}
 	code := a.main("groat", args)
 	ran, _ := os.ReadFile(filepath.Join(h.dir, "ran"))
@@ -102,8 +98,10 @@ func serviceDaemon(t *testing.T, unsaved string) frame.Sockets {
 }
 
 const (
+	forgetsFailures = "systemctl --user reset-failed groatd.socket groatd.service\n"
 	startsService   = "systemctl --user start groatd.socket groatd.service\n"
 	stopsService    = "systemctl --user stop groatd.service\n"
+	disablesService = "systemctl --user disable --now groatd.socket groatd.service\n"
 	restartsService = "systemctl --user restart groatd.service\n"
 )
 
@@ -122,8 +120,10 @@ func TestServiceVerbs(t *testing.T) {
 		says    string // on stdout or stderr
 	}{
 		"start, it runs": {"service start", "active", "", 0, "", "groatd runs already (pid 4711)"},
-		"start":          {"service start", "inactive", "", 0, startsService, "groatd runs (pid 4711)"},
-		"start, dry":     {"service start --dry-run", "inactive", "", 0, "", "would run " + startsService},
+		"start": {"service start", "inactive", "", 0, forgetsFailures + startsService,
+			"groatd runs (pid 4711)"},
+		"start, dry": {"service start --dry-run", "inactive", "", 0, "",
+			"would run " + forgetsFailures + "would run " + startsService},
 		"stop": {"service stop", "active", "", 0, stopsService,
 			"groatd (pid 4711) has ended; groatd.socket starts it again"},
 		"stop, nothing runs":       {"service stop", "inactive", "", 0, "", "No groatd runs."},
@@ -135,6 +135,13 @@ func TestServiceVerbs(t *testing.T) {
 		"stop, dry":                {"stop --dry-run", "active", "", 0, "", "would run " + stopsService},
 		"stop, a loss": {"service stop", "active", `"it keeps x"`, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service stop --force\n"},
+		"uninstall, a loss": {"service uninstall", "active", `"it keeps x"`, report.ExitTemporary, "",
+			"would lose what is nowhere else: it keeps x\ngroat: hint: groat service uninstall --force\n"},
+		"uninstall, dry": {"service uninstall --dry-run", "active", "", 0, "", "would run " + disablesService},
+		"uninstall": {"service uninstall", "active", "", 0, disablesService + "systemctl --user daemon-reload\n",
+			"groatd is no service any more"},
+		"uninstall, a loss wanted": {"service uninstall --force", "active", `"it keeps x"`, 0,
+			disablesService + "systemctl --user daemon-reload\n", "groatd is no service any more"},
 		"stop, a sign-in ends": {"service stop", "active", handedOver, report.ExitTemporary, "",
 			"would lose what is nowhere else: it keeps y\ngroat: hint: groat service stop --force\n"},
 		"stop, another's sign-in ends": {"stop", "off", handedOver, report.ExitTemporary, "", "groat stop --force\n"},
@@ -260,7 +267,7 @@ func TestAnOlderGroatdIsNamed(t *testing.T) {
 	}
 }
 
-// A dry run refuses what the command would refuse, and prints no plan then.
+// A dry run shows what would be written, and refuses what the command would refuse.
 func TestServiceInstallDryRunRefuses(t *testing.T) {
 	h := newServiceHome(t, systemd.Written, "loaded", "inactive", 0)
 	parts.WriteProgram(t, filepath.Join(h.bin, "groatd"), "#!/bin/sh\n")
@@ -269,8 +276,14 @@ func TestServiceInstallDryRunRefuses(t *testing.T) {
 	}
 	real, _ := h.run("service", "install")
 	dry, ran := h.run("service", "install", "--dry-run")
-	if real.code != report.ExitUnavailable || dry != real || ran != "" {
+	if real.code != report.ExitUnavailable || dry.code != real.code || dry.stderr != real.stderr || ran != "" {
 		t.Errorf("%+v, want %+v; ran %s", dry, real, ran)
+	}
+	for _, want := range []string{"\nExecStart=" + h.bin + "/groatd\n", "\nListenStream=",
+		"would run systemctl --user enable --now groatd.socket\n"} {
+		if !strings.Contains(dry.stdout, want) || real.stdout != "" {
+			t.Errorf("without %q: %s\n%s", want, dry.stdout, real.stdout)
+		}
 	}
 }
 

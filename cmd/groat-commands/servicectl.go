@@ -51,8 +51,8 @@ func (a *app) withService(verb string, do func(*service) error) error {
 // where a groatd of this shell's place is no service: then they are about the one that groat starts.
 func (a *app) installedService() *service {
 	r, err := a.route()
-	if err != nil || runtime.GOOS != "linux" || r.Sockets.Explicit != "" || r.Place == nil ||
-		!autostart.Usual(*r.Place) || !unit.Installed(a.getenv) {
+	if err != nil || runtime.GOOS != "linux" || r.Sockets.Explicit != "" || !a.isUsual(r.Place) ||
+		!unit.Installed(a.getenv) {
 		return nil
 	}
 	s, err := a.showService(r, "")
@@ -97,14 +97,19 @@ func (a *app) showService(r *frame.Route, verb string) (*service, error) {
 	return s, nil
 }
 
-// startService starts the socket and the service.
+// startService starts the socket and the service. What systemd has given up after too many starts, it starts again only
+// once it is told to forget those.
 func (a *app) startService(ctx context.Context, s *service, dry bool) error {
-	args := []string{"start", systemd.SocketName, systemd.ServiceName}
+	commands := [][]string{{"reset-failed", systemd.SocketName, systemd.ServiceName},
+		{"start", systemd.SocketName, systemd.ServiceName}}
 	was := s.runs() && s.socket == "active"
 	if dry {
-		return a.write(textCommands([][]string{args}))
+		return a.write(textCommands(commands))
 	}
-	if !was {
+	for _, args := range commands {
+		if was {
+			break
+		}
 		if _, err := a.systemctl(args...); err != nil {
 			return err
 		}

@@ -24,7 +24,10 @@ and again where it fails. The groatd that runs now hands its tokens over.`,
 	}
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
-		long:  "Stop the service, and remove the units that groat has written. groat starts\ngroatd by itself again.",
+		long: `Stop the service, and remove the units that groat has written. groat starts
+groatd by itself again. What groatd keeps in memory only would be lost, and a
+sign-in that has no refresh token or is under way: then groat says so and does
+nothing, unless --force is given.`,
 	}
 	helpServiceStart = help{
 		short: "Start the service",

@@ -41,6 +41,8 @@ const (
 	turnLimit = time.Minute
 	// pollEvery is how often a record is read while the watch does not run.
 	pollEvery = 2 * time.Second
+	// flushEvery is how often a record that the engine did not take is tried again.
+	flushEvery = time.Second
 	// justCame is how long a token that came unasked counts as the answer to who asks: both may have been under way.
 	justCame = time.Second
 )

@@ -266,9 +266,10 @@ func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 	f.mu.Lock()
 	for _, p := range f.profiles {
 		switch {
-		case p.flushAt != 0 && p.flushAt <= now && f.lost == nil:
+		case p.flushAt == 0:
+		case p.flushAt <= now:
 			flush = append(flush, p)
-		case p.flushAt != 0 && f.lost == nil:
+		default:
 			next = min(next, p.flushAt)
 		}
 		switch {

@@ -352,7 +352,13 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	_, _, err = f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if err == nil || errors.Is(err, engine.ErrUnknown) {
-		f.read(ctx, p)
+		_, err = f.read(ctx, p)
+	}
+	if err != nil { // soon again: until it is written another machine may take over
+		f.mu.Lock()
+		p.flushAt = f.now().Boot + flushEvery
+		f.mu.Unlock()
+		f.rouse()
 	}
 }
 

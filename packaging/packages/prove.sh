@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs, uses, upgrades and removes the Debian package in clean trees of Debian 12 and 13, and looks at both packages
-# as their users' tools do: what "make proof PART=packages" runs. It needs root, git, Go, debootstrap, lintian and rpm; the
-# last three it installs. The tree is made once, in the user's cache directory, and each run works on a copy.
+# as their users' tools do: what "make proof PART=packages" runs. It needs root, git, Go, lintian and rpm; the last two it
+# installs.
 set -euo pipefail
 
 die() { echo "prove.sh: $*" >&2; exit 1; }
@@ -21,7 +21,7 @@ finish() {
 trap finish EXIT
 
 missing=()
-for name in debootstrap lintian rpm; do
+for name in lintian rpm; do
   command -v $name >/dev/null || missing+=("$name")
 done
 [ ${#missing[@]} = 0 ] || {
@@ -52,20 +52,6 @@ grep -q '^rwx--x--x /usr/bin/groatd$' "$work/deb.list" || die "groatd is not 071
 dpkg-deb --ctrl-tarfile "$one" | tar -t | grep -E '(pre|post)(inst|rm)' && die "the Debian package has scripts"
 rpm -K "$rpm" >"$work/log" || die "rpm: $(cat "$work/log")"
 
-# clean makes a tree of a suite of Debian, once.
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/groat-testing
-clean() {
-  ! [ -x "$cache/clean-$1/usr/bin/dpkg" ] || return 0
-  # shellcheck disable=SC2016 # apt fills it in
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/*$') ||
-    die "apt knows no mirror of Debian"
-  mkdir -p "$cache"
-  debootstrap --variant=minbase "$1" "$work/new" "$mirror" >"$work/log" 2>&1 </dev/null ||
-    die "$1 cannot be had from $mirror: $(tail -n 1 "$work/log")"
-  rm -rf "$cache/clean-$1"
-  mv "$work/new" "$cache/clean-$1"
-}
-
 # An authorization server, which knows one person.
 go build -o "$work/serve" ./daemon/grant/sandbox/serve
 "$work/serve" -addr 127.0.0.1:0 -user you@example.com -password dummy-password >"$work/url" &
@@ -83,10 +69,11 @@ kept() {
     xargs -0 -r sha256sum
 }
 
-# prove goes through the package's life in a clean tree of a suite, with a person in it.
+# prove SUITE goes through the package's life in a clean tree of a suite, with a person in it.
 prove() {
-  local suite=$1 seconds token daemon before left
-  cp -a "$cache/clean-$suite" "$tree"
+  local clean seconds token daemon before left
+  clean=$(packaging/testing/debian-tree.sh "$1") || exit
+  cp -a "$clean" "$tree"
   mount -t proc proc "$tree/proc"
   mount --rbind /dev "$tree/dev"
   mount --make-rslave "$tree/dev"
@@ -155,8 +142,7 @@ prove() {
   rm -rf --one-file-system "$tree"
 }
 for suite in bookworm trixie; do
-  clean $suite
-  prove $suite
+  prove "$suite"
 done
 echo "ok two builds equal, lintian clean; in a clean Debian 12 and 13 two commands and $took s from the package" \
   "to a token, upgraded under a running groatd, removed, installed again"

@@ -64,16 +64,37 @@ var parts = []part{
 			"running groatd, removed, installed again; lintian, the .rpm's files, two equal builds.",
 		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
 			programs...),
-		paths:        []string{"packaging/packages", "packaging/install", "packaging/systemd", "protocol/python"},
+		paths: []string{"packaging/packages", "packaging/install", "packaging/systemd", "protocol/python",
+			"packaging/testing/debian-tree.sh"},
 		command:      []string{"packaging/packages/prove.sh"},
 		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
+		result:       passed,
+	},
+	{
+		name: "systemd",
+		what: "The units on a booted Debian 13 (systemd 257), thrice: activation on first use, reload, watchdog, " +
+			"crash, stop, a restart under load, the start with the machine for a user who lingers, and the key of " +
+			"the encrypted file as a credential, of the user's service and, encrypted, of one of the system's.",
+		packages: append([]string{"./packaging/systemd"}, programs...),
+		paths: []string{"packaging/testing/systemd-user.sh", "packaging/testing/debian-tree.sh",
+			"packaging/ELSEWHERE.md"},
+		command: []string{"sh", "-c", `
+			command -v systemd-nspawn >/dev/null ||
+				DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends systemd-container || exit
+			GROAT_SYSTEMD_TREE=$(packaging/testing/debian-tree.sh trixie systemd systemd-sysv dbus libpam-systemd \
+				dbus-user-session procps python3) || exit
+			export GROAT_SYSTEMD_TREE
+			go test -count=3 -timeout=1h ./packaging/systemd &&
+			echo "ok every test of the units three times, booted with $(chroot "$GROAT_SYSTEMD_TREE" \
+				systemctl --version | head -n 1)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestUnitsAreValid$", "./packaging/systemd"},
 		result:       passed,
 	},
 	{
 		name:     "git",
 		what:     "Bearer, Basic and two accounts with the git of Debian 13, which can send a token as Bearer.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/newer-debian.sh"},
+		paths:    []string{"packaging/testing/newer-debian.sh", "packaging/testing/debian-tree.sh"},
 		command: []string{"sh", "-c", `
 			GROAT_GIT=$(packaging/testing/newer-debian.sh install git git) || exit
 			export GROAT_GIT
@@ -86,7 +107,7 @@ var parts = []part{
 		name:     "gdal",
 		what:     "The GDAL of Debian 13 sends the token to what a profile lists and to nothing else, by a gdalrc.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/newer-debian.sh"},
+		paths:    []string{"packaging/testing/newer-debian.sh", "packaging/testing/debian-tree.sh"},
 		command: []string{"sh", "-c", `
 			GROAT_GDALINFO=$(packaging/testing/newer-debian.sh install gdalinfo gdal-bin) || exit
 			export GROAT_GDALINFO
@@ -100,7 +121,8 @@ var parts = []part{
 		what: "The Python module with the Python of Debian 13 and its packages: the protocol's vectors, connections, " +
 			"authentication, sessions and credentials of other packages, xarray, processes and a Dask cluster.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/newer-debian.sh", "protocol/python", "protocol/testdata"},
+		paths: []string{"packaging/testing/newer-debian.sh", "packaging/testing/debian-tree.sh", "protocol/python",
+			"protocol/testdata"},
 		command: []string{"sh", "-c", `
 			packages="aiohttp authlib dask distributed fsspec google-auth httpx joblib rasterio requests"
 			packages="$packages rioxarray xarray zarr"
@@ -124,7 +146,7 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
 			export GROAT_CARGO
 			go test -count=1 -timeout=1h -v \
-				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers|GDAL|Tools|Providers|Python)" \
+				-run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Outputs|Helpers|GDAL|Tools|Providers|Python)" \
 				./packaging/e2e ./cmd/groat-commands &&
 			echo "ok each program below brought its server the token"`},
 		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},

@@ -17,6 +17,8 @@ import (
 type person struct {
 	*agent
 	server *sandbox.Server
+	// system is the user of a service of the system's, who has no session; empty is the user of the manager.
+	system string
 }
 
 const (
@@ -55,7 +57,12 @@ func (p *person) sh(t *testing.T, script string) string {
 
 func (p *person) try(t *testing.T, script string) (string, error) {
 	t.Helper()
-	out, err := p.Command(t, "sh", "-e", "-c", "PATH=$HOME/.local/bin:$PATH\n"+script).CombinedOutput()
+	cmd := p.Command(t, "sh", "-e", "-c", "PATH=$HOME/.local/bin:$PATH\n"+script)
+	if p.system != "" {
+		cmd = p.RootCommand(t, "setpriv", "--reuid", p.system, "--regid", p.system, "--init-groups", "env", "-i",
+			"HOME=/home/"+p.system, "PATH=/usr/bin:/bin", "GROAT_NO_AUTOSTART=1", "sh", "-e", "-c", script)
+	}
+	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -171,12 +178,13 @@ func (p *person) verbs(t *testing.T, token string) {
 			t.Errorf("the status is without %q:\n%s", want, out)
 		}
 	}
-	// The journal of this user manager is in memory, and for the group systemd-journal.
-	if out, err := p.try(t, "groat logs"); err == nil || !strings.Contains(out, "hint: sudo journalctl _UID=4242 ") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if out, err := p.RootCommand(t, "chmod", "-R", "a+rX", "/run/log/journal").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	// The journal is in memory, and for the group systemd-journal, where no system is booted that keeps one for each user.
+	if !p.Booted() {
+		if out, err := p.try(t, "groat logs"); err == nil ||
+			!strings.Contains(out, "hint: sudo journalctl _UID=4242 ") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		p.asRoot(t, "chmod -R a+rX /run/log/journal")
 	}
 	for _, logs := range []string{"groat logs", "groat service logs -n 0"} {
 		if out := p.sh(t, logs); !strings.Contains(out, "took over from another groatd") || strings.Contains(out, token) {
@@ -232,6 +240,16 @@ func TestM2WhatOnlyMemoryHas(t *testing.T) {
 	if now := p.daemons(t); len(now) != 1 || now[0] != p.property(t, "MainPID") {
 		t.Errorf("processes %v run", now)
 	}
+	// The service is not ended by its removal either, while it has something that is nowhere else.
+	p.signIn(t, "memory")
+	out, err = p.try(t, "groat service uninstall")
+	if err == nil || !strings.Contains(out, "would lose what is nowhere else") ||
+		!strings.HasSuffix(out, "hint: groat service uninstall --force") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.want(t, "ActiveState", "active")
+	p.sh(t, "groat service uninstall --dry-run --force; groat service uninstall --force")
+	p.want(t, "LoadState", "not-found")
 }
 
 // A groatd of a version without a hand-over is named, and the hint leads to the service.

@@ -20,22 +20,14 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/groat-testing
 tree=$cache/trixie
 log=$(mktemp)
 trap 'rm -rf "$log" "$tree.new"' EXIT
+[ -x "$tree/usr/bin/apt-get" ] || clean=$("$(dirname "${BASH_SOURCE[0]}")/debian-tree.sh" trixie) || exit
 mkdir -p "$cache"
 exec 9<"$cache"
 flock 9
 
 if ! [ -x "$tree/usr/bin/apt-get" ]; then
-  if ! command -v debootstrap >/dev/null; then
-    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends debootstrap; } \
-      >"$log" 2>&1 </dev/null || die "the Debian package debootstrap cannot be had: $(tail -n 1 "$log")"
-  fi
-  # The mirror is the one that this machine has its own packages from.
-  # shellcheck disable=SC2016 # apt fills it in
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/*$') ||
-    die "apt knows no mirror of Debian"
-  debootstrap --variant=minbase --include=ca-certificates trixie "$tree.new" "$mirror" >"$log" 2>&1 </dev/null ||
-    die "Debian 13 cannot be had from $mirror: $(tail -n 1 "$log")"
   rm -rf "$tree"
+  cp -a "$clean" "$tree.new"
   mv "$tree.new" "$tree"
 fi
 

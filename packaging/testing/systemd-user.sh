@@ -7,15 +7,36 @@
 #   systemd-user.sh DIR      runs the manager; prints "READY PID" once it is up, PID being PID 1 of the namespaces
 #   systemd-user.sh enter PID CMD...        runs CMD inside as that user
 #   systemd-user.sh enter-root PID CMD...   runs CMD inside as root: to read the journal, to be another user
+#   systemd-user.sh again PID               ends the manager, as at a shutdown, and waits until it has started anew
 #
-# Inside, the user is "tester", uid 4242, home /home/tester, empty; DIR must be reachable by everyone.
+# Inside, the user is "tester", uid 4242, home /home/tester, empty, who lingers; DIR must be reachable by everyone.
+#
+# GROAT_SYSTEMD_TREE=TREE boots a copy of a whole system in place of that, in systemd-nspawn: its own systemd is PID 1,
+# and logind starts the user manager. "again" is a reboot.
 set -euo pipefail
 uid=4242
 
+# nspawn_of PID prints the systemd-nspawn that a process or a child of it has started, if there is one.
+nspawn_of() {
+  local child
+  for child in $(cat "/proc/$1/task/$1/children"); do
+    if [ "$(cat "/proc/$child/comm")" = systemd-nspawn ]; then echo "$child"; else nspawn_of "$child"; fi
+  done 2>/dev/null
+}
+
+# init PID prints PID 1 of what was started: a booted system's own, or the one of our namespaces.
+init() {
+  local nspawn pid=$1
+  nspawn=$(nspawn_of "$1")
+  [ -z "$nspawn" ] || read -r pid _ < <(cat "/proc/$nspawn/task/$nspawn/children"; echo)
+  echo "$pid"
+}
+
 enter() { # PID AS... -- the environment is the one a login would have made, nothing of ours
-  local pid=$1
+  local pid
+  pid=$(init "$1")
   shift
-  exec nsenter --target "$pid" --mount --pid --ipc --cgroup --root --wd=/ -- "$@"
+  exec nsenter --target "$pid" --mount --pid --ipc --cgroup --root --wdns=/ -- "$@"
 }
 
 clean=(env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 SYSTEMD_COLORS=0 SYSTEMD_PAGER=)
@@ -47,7 +68,8 @@ outer() {
   mkdir "$group"
   (
     echo "$BASHPID" >"$group/cgroup.procs"
-    exec unshare --mount --pid --ipc --cgroup --fork --kill-child=KILL -- "$BASH" "$0" inner "$dir"
+    exec unshare --mount --pid --ipc --cgroup --fork --kill-child=KILL -- \
+      "$BASH" "$0" "$([ -n "${GROAT_SYSTEMD_TREE:-}" ] && echo inner-boot || echo inner)" "$dir"
   ) || rc=$?
   # Freed a moment after the last process of the group is gone.
   await 5 eval '! [ -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null' || true
@@ -74,15 +96,75 @@ inner() {
   in_group system.slice/systemd-journald.service 0 /lib/systemd/systemd-journald &
   await 10 test -S /run/systemd/journal/stdout
   # The journal derives the unit's name from this path, the one logind would have made.
-  in_group "user.slice/user-$uid.slice/user@$uid.service" $uid "${tester[@]}" /lib/systemd/systemd --user --log-target=journal &
-  await 20 test -S "/run/user/$uid/systemd/private"
-  # Waits for the end of the manager's start; "degraded" (a unit of the machine's failed) is good enough.
-  timeout 30 "${tester[@]}" systemctl --user is-system-running --wait >"$dir/state" || grep -q degraded "$dir/state" || {
-    echo "${0##*/}: the user manager is $(cat "$dir/state")" >&2
-    return 1
-  }
+  while :; do
+    in_group "user.slice/user-$uid.slice/user@$uid.service" $uid "${tester[@]}" /lib/systemd/systemd --user --log-target=journal ||
+      true
+    find "/run/user/$uid" -mindepth 1 -delete
+  done &
+  await 20 is_up
   echo "READY $pid"
   cat >/dev/null # until our starter is gone; then the kernel ends everything in here
+}
+
+# is_up: the manager has started; "degraded" (a unit of the machine's failed) is good enough.
+is_up() {
+  local state
+  state=$(timeout 30 "${as[@]}" "${tester[@]}" systemctl --user is-system-running --wait 2>/dev/null) || true
+  [ "$state" = running ] || [ "$state" = degraded ]
+}
+as=() # how to be inside
+
+# inner_boot: PID 1 of namespaces around a system that boots. It makes what systemd-nspawn needs of a machine that may
+# have another PID 1, no more.
+inner_boot() {
+  local dir=$1 pid root=$1/root
+  read -r pid _ </proc/self/stat
+  mount -t proc proc /proc
+  umount "$dir/cgroup"
+  ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+  mount -t tmpfs -o mode=755 tmpfs /run
+  mkdir -p /run/systemd/system "$root" "$dir/layers"
+  mount -t tmpfs tmpfs "$dir/layers"
+  mkdir "$dir/layers/upper" "$dir/layers/work"
+  mount -t overlay -o "lowerdir=$GROAT_SYSTEMD_TREE,upperdir=$dir/layers/upper,workdir=$dir/layers/work" overlay "$root"
+  echo "tester:x:$uid:$uid::/home/tester:/bin/bash" >>"$root/etc/passwd"
+  echo "tester:x:$uid:" >>"$root/etc/group"
+  echo 'tester:*:19000::::::' >>"$root/etc/shadow"
+  install -d -m 700 -o $uid -g $uid "$root/home/tester"
+  install -d "$root/var/lib/systemd/linger"
+  touch "$root/var/lib/systemd/linger/tester"
+  while :; do
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$root" \
+      --bind=/tmp --resolv-conf=off --link-journal=no --console=pipe systemd.show_status=0 </dev/null >"$dir/boot" 2>&1 ||
+      [ $? = 133 ] || break # 133: it reboots
+  done &
+  await 60 is_up_in 1 || { cat "$dir/boot" >&2; return 1; }
+  echo "READY $pid"
+  cat >/dev/null
+}
+
+# is_up_in PID: the same within what was started.
+is_up_in() {
+  as=(nsenter --target "$(init "$1")" --mount --pid --ipc --cgroup --root --wdns=/ --)
+  [ "${as[2]}" != 1 ] && is_up
+}
+
+# again PID: see above.
+again() {
+  local before now
+  before=$("$0" enter "$1" systemctl --user show --value -p UserspaceTimestamp -p UserspaceTimestampMonotonic)
+  if [ "$(init "$1")" = "$1" ]; then
+    "$0" enter "$1" systemctl --user exit || true
+  else
+    "$0" enter-root "$1" systemctl reboot || true
+  fi
+  anew() {
+    now=$("$0" enter "$1" systemctl --user show --value -p UserspaceTimestamp -p UserspaceTimestampMonotonic 2>/dev/null) &&
+      [ -n "$now" ] && [ "$now" != "$before" ] || return 1
+    is_up_in "$1"
+  }
+  await 60 anew "$1"
 }
 
 # in_group GROUP OWNER CMD...: becomes CMD in a new control group that OWNER may manage.
@@ -97,10 +179,12 @@ in_group() {
   )
 }
 
-case ${1:?DIR, enter or enter-root} in
+case ${1:?DIR, enter, enter-root or again} in
 enter) shift; pid=$1; shift; enter "$pid" "${tester[@]}" "$@" ;;
 enter-root) shift; pid=$1; shift; enter "$pid" "${clean[@]}" HOME=/root "$@" ;;
 inner) inner "$2" ;;
+inner-boot) inner_boot "$2" ;;
+again) again "$2" ;;
 outer) outer "$2" ;;
 *)
   [ "$(id -u)" = 0 ] || { echo "${0##*/}: needs root for namespaces of its own" >&2; exit 1; }

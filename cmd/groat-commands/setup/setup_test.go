@@ -3,7 +3,9 @@ package setup_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,6 +191,35 @@ func TestLines(t *testing.T) {
 		}
 		if got := strings.Join(got, " "); got != tt.want {
 			t.Errorf("%q to %q: %s, want %s", tt.before, tt.after, got, tt.want)
+		}
+	}
+}
+
+// Whatever a setting is put before, behind or between, a value that stays is not shown, and the setting is, whole.
+func TestLinesAroundWhatStays(t *testing.T) {
+	secrets := []string{"gs3cret", "s3cret-groat", "groat", `s3cret\"groat`, "s3cret"}
+	for n := range 5000 {
+		r := rand.New(rand.NewPCG(uint64(n), 1))
+		var before []string
+		for i := range r.IntN(4) {
+			value := secrets[r.IntN(len(secrets))]
+			before = append(before, fmt.Sprintf(`"%c%d":"s3cret-%s"`, "gs"[r.IntN(2)], i, value))
+		}
+		after := slices.Insert(slices.Clone(before), r.IntN(len(before)+1), `"groat.example":"groat"`)
+		if n%2 == 0 { // in the place of another value
+			before = slices.Insert(slices.Clone(before), slices.Index(after, `"groat.example":"groat"`),
+				`"groat.example":"gcloud"`)
+		}
+		gap := []string{"", "\n", "\n  ", " "}[r.IntN(4)]
+		text := func(all []string) []byte { return []byte("{" + gap + strings.Join(all, ","+gap) + gap + "}\n") }
+		for _, c := range []setup.Change{{Before: text(before), After: text(after)}, {Before: text(after), After: text(before)}} {
+			shown := ""
+			for _, l := range c.Lines() {
+				shown += l.Text + "\n"
+			}
+			if strings.Contains(shown, "s3cret") || !strings.Contains(shown, `"groat.example":"groat"`) {
+				t.Fatalf("%s to %s: %q", c.Before, c.After, shown)
+			}
 		}
 	}
 }

@@ -15,6 +15,9 @@ const (
 	TesterHome = "/home/tester"
 )
 
+// treeVariable names a tree of Debian that is booted, in place of this machine's own user manager.
+const treeVariable = "GROAT_SYSTEMD_TREE"
+
 // UserManager is a real systemd user manager with its own journal and user bus, in namespaces of its own. The network
 // is the machine's; /home and /run are empty at the start.
 type UserManager struct {
@@ -50,6 +53,16 @@ func (m *UserManager) RootCommand(t testing.TB, args ...string) *exec.Cmd {
 func (m *UserManager) Run(t testing.TB, args ...string) string {
 	t.Helper()
 	return run(t, m.Command(t, args...))
+}
+
+// Booted reports whether a whole system is booted around the manager, whose PID 1 is systemd.
+func (m *UserManager) Booted() bool { return os.Getenv(treeVariable) != "" }
+
+// StartAgain ends the manager and everything that its user runs, and returns once it has started anew: it reboots the
+// system where there is one, and else does what a reboot would do to the user.
+func (m *UserManager) StartAgain(t testing.TB) {
+	t.Helper()
+	run(t, command(t, path("systemd-user.sh"), "again", m.pid))
 }
 
 // Install puts the file at path into the user's unit directory under name (which may have a directory in it).

@@ -2632,8 +2632,8 @@ _LOGIN = frozenset(
     "provider issuer token_url auth_server authorization_endpoint device_endpoint par_endpoint "
     "revocation_endpoint userinfo_endpoint par grant no_browser client_auth basic username client_id backend "
     "key certificate key_alg key_id assertion_audience assertion_file redirect subject header prefix "
-    "new_client secret replace ephemeral scope audience resource_indicator wider_scope strict_scope set "
-    "resources trust".split()
+    "new_client secret replace ephemeral scope audience resource_indicator target_audience wider_scope strict_scope "
+    "set resources trust".split()
 )
 _SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # as groat has it
