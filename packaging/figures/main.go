@@ -3,7 +3,8 @@
 // the versions that are installed.
 //
 // The invariant: every number that is written was measured in this run, but for how fast groat is: that is what
-// packaging/bench/RESULTS.md says. If a part fails, nothing is written. Figures is not a test: people judge whether a number is good, and "make test" whether the programs are right.
+// packaging/bench/RESULTS.md says. If a part fails, nothing is written. Figures is not a test: people judge whether a
+// number is good, and "make test" whether the programs are right.
 package main
 
 import (
