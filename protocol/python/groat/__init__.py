@@ -1510,7 +1510,7 @@ class Auth:
     is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
     proxies are those of the environment: give none as proxies for http, which only groat.session would refuse. With
     httpx, a transport of your own that makes a request anew hands on the request's extensions, without which it has no
-    token; so is a request by http to a proxy without one.
+    token; neither has a request that goes to a proxy by http.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
