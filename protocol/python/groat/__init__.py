@@ -1310,9 +1310,11 @@ async def _async_call(method: str, params: dict[str, Any], timeout: float) -> di
 def _chosen(e: UnknownProfile, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters with $GROAT_PROFILE's profile, where it is one of several that list the target; else the error."""
     profile, choices = os.environ.get("GROAT_PROFILE"), e.data.get("choices")
-    if profile and "profile" not in params and isinstance(choices, dict):
-        if profile in choices or len(choices) >= _MOST_CHOICES:
+    if "profile" not in params and isinstance(choices, dict):
+        if profile and (profile in choices or len(choices) >= _MOST_CHOICES):
             return {**params, "profile": profile}
+        if len(choices) > 1 and not e.hint.startswith("groat get --target "):  # which is for a path that is missing
+            e.hint = _line("export GROAT_PROFILE=" + min(choices))
     raise e
 
 
