@@ -135,6 +135,7 @@ type machine struct {
 	gone  []string
 	trip  func(next func() (*http.Response, error)) (*http.Response, error) // nil: the network
 	until time.Time                                                         // the machine stands still
+	late  atomic.Int64                                                      // by how much events come later, ns
 	dead  atomic.Bool                                                       // what it still does has no effect
 }
 
@@ -177,6 +178,7 @@ func (e haltedEngine) Watch(
 ) error {
 	return e.Engine.Watch(ctx, prefix, after, func(entries []engine.Entry, state engine.State) {
 		e.m.hold()
+		time.Sleep(time.Duration(e.m.late.Load()))
 		each(entries, state)
 	})
 }

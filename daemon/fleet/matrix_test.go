@@ -82,8 +82,8 @@ func (r *trial) outage() time.Duration {
 	return outage
 }
 
-// strike is called at each step, and lets the fault happen at its own. lost says that the answer to what was done before
-// the step does not arrive.
+// strike is called at each step, and lets the fault happen at its own. lost says that the answer to what was done
+// before the step does not arrive.
 func (r *trial) strike(at step) (lost bool) {
 	if at != r.step {
 		return false
