@@ -508,6 +508,7 @@ var withoutRules = []withoutRule{
 // TestFleetRules: each rule of FLEET.md is needed. Without it, and with all others, the checker finds an order of steps
 // in which what the table of rules names goes wrong.
 func TestFleetRules(t *testing.T) {
+	tier.Long(t, "it runs some thousand executions")
 	document, err := os.ReadFile("FLEET.md")
 	if err != nil {
 		t.Fatal(err)
