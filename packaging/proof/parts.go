@@ -73,16 +73,17 @@ var parts = []part{
 	},
 	{
 		name: "firsthour",
-		what: "From nothing to the first token in fresh trees of Debian 12 and 13: the commands that a person types and " +
-			"how long they take on this machine, on six kinds of place.",
+		what: "From nothing to the first token in fresh trees of Debian 12 and 13: the commands that a person types " +
+			"and how long they take on this machine, on six kinds of place.",
 		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
 			programs...),
 		paths: []string{"packaging/proof/firsthour.sh", "packaging/proof/typist.py", "packaging/testing/debian-tree.sh",
 			"packaging/packages", "packaging/install"},
-		command:      []string{"packaging/proof/firsthour.sh"},
-		shortCommand: []string{"sh", "-c", "bash -n packaging/proof/firsthour.sh && echo 'ok firsthour.sh can be read'"},
-		result:       passed,
-		lists:        places,
+		command: []string{"packaging/proof/firsthour.sh"},
+		shortCommand: []string{"sh", "-c",
+			"bash -n packaging/proof/firsthour.sh && echo 'ok firsthour.sh can be read'"},
+		result: passed,
+		lists:  places,
 	},
 	{
 		name: "systemd",
