@@ -377,6 +377,52 @@ func TestWhereThereIsNoIDToken(t *testing.T) {
 	})
 }
 
+// A service account has an ID token for the audience that it names; it is renewed beside the access token, and never
+// handed out for it. Without an audience the error says how to name one.
+func TestTheIDTokenOfAServiceAccount(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
+		file, public := keyPair(t)
+		h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
+		robot := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "keyed", Key: file,
+			ClientAuth: "none", Grant: "jwt_bearer"}
+		h.signIn(t, robot)
+		_, err := h.idToken(t, "p")
+		if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, "groat login p --target-audience AUDIENCE") {
+			t.Errorf("%v", e)
+		}
+		robot.TargetAudience = "an audience"
+		_, err = h.visit(t).Login(t.Context(), robot, h.willing(t))
+		if e := wantError(t, err, ""); !strings.Contains(e.Message, "--target-audience") {
+			t.Errorf("%v", e)
+		}
+		robot.TargetAudience = "iap.example"
+		h.signIn(t, robot)
+		first, err := h.idToken(t, "p")
+		if claims := claimsOf(t, first.IDToken); err != nil || claims["aud"] != "iap.example" || first.AccessToken != "" {
+			t.Errorf("%+v, %v", claims, err)
+		}
+		access, err := h.token(t, "p")
+		if err != nil || access.IDToken != "" || access.AccessToken == "" || access.AccessToken == first.IDToken {
+			t.Errorf("an ID token %v, %v", access.IDToken != "", err)
+		}
+		for range 8 { // two lives and more
+			time.Sleep(4 * time.Minute)
+			if r, err := h.idToken(t, "p"); err != nil || r.ExpiresIn < 60 {
+				t.Errorf("%d s are left, %v", r.ExpiresIn, err)
+			}
+		}
+		if now, err := h.idToken(t, "p"); err != nil || now.IDToken == first.IDToken {
+			t.Errorf("it was not renewed: %v", err)
+		}
+		elsewhere := h.ofMachine("m")
+		elsewhere.TargetAudience = "iap.example"
+		_, err = h.visit(t).Login(t.Context(), elsewhere, h.willing(t))
+		if e := wantError(t, err, ""); !strings.Contains(e.Message, "only a jwt_bearer sign-in") {
+			t.Errorf("%v", e)
+		}
+	})
+}
+
 // A sign-in without a refresh token: its ID token is good until its end, and the access token outlives it.
 func TestAnIDTokenWithoutARefreshToken(t *testing.T) {
 	inBubble(t, sandbox.Options{TokenLifetime: time.Hour}, func(t *testing.T, h *env, _ *faultyStore) {

@@ -214,6 +214,8 @@ const (
 		"wherever the server takes it"
 	flagAssertionFile = "`file` of an assertion that another program keeps fresh (Kubernetes, CI); read for each " +
 		"request"
+	flagTargetAudience = "whom a service account's ID tokens are for: the client id of an IAP, or the `audience` of " +
+		"another service"
 	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
 	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
 	flagStrictScope       = "refuse access tokens that may do more than was asked for"
@@ -231,6 +233,7 @@ const (
 	flagHeader      = "the `name` of the header field that an API key goes into"
 	flagPrefix      = "the `word` before an API key in its header field"
 	flagKeystore    = "where credentials are kept from now on: keychain, passphrase, key-file or memory"
+	flagFleet       = "the profile is the fleet's: all its machines have it"
 	flagEphemeral   = "keep this profile in memory only: it is gone when groatd ends"
 	flagKeepRemote  = "leave the session at the provider as it is"
 	flagFrom        = "`path` of a file to look at instead of all known places; - is stdin"

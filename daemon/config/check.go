@@ -129,6 +129,15 @@ func (p Profile) check(text []byte) error {
 			return fail("resource_indicator", "https://api.example.com/, for example", "%s", err)
 		}
 	}
+	if p.TargetAudience != "" {
+		if err := grant.CheckTargetAudience(p.TargetAudience); err != nil {
+			return fail("target_audience", "a client id or a URL", "%s", err)
+		}
+		if p.AssertionFile != "" {
+			return fail("target_audience", "", "the assertion in %s is another program's, which names no audience",
+				p.AssertionFile)
+		}
+	}
 	var said grant.Server
 	p.header(&said)
 	if key, err := said.Header.Check(); err != nil {

@@ -99,6 +99,8 @@ type Profile struct {
 	Audience string `toml:"audience,omitempty"`
 	// ResourceIndicator is the URI of the API that tokens are asked for (RFC 8707).
 	ResourceIndicator string `toml:"resource_indicator,omitempty"`
+	// TargetAudience is whom the ID token of a service account is for (jwt_bearer).
+	TargetAudience string `toml:"target_audience,omitempty"`
 	// WiderScope takes a token that may do more than Scope asked for without a word.
 	WiderScope bool `toml:"wider_scope,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
@@ -127,6 +129,9 @@ type Profile struct {
 	// RefreshNarrows says whether the server narrows a session for good when a narrower scope is asked for with its
 	// refresh token. Left out, the preset says it, or what happens to a session.
 	RefreshNarrows *bool `toml:"refresh_narrows,omitempty"`
+
+	// Fleet means that the credential is the fleet's, and not this machine's alone.
+	Fleet bool `toml:"fleet,omitempty"`
 
 	// File and Line are where the profile is described.
 	File string `toml:"-"`

@@ -79,6 +79,9 @@ var keyTable = []Key{
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
+	{"target_audience", "Whom the ID token of a service account is for, such as the client id of an IAP or the URL " +
+		"of a service: it is obtained beside each access token, and `groat get --id-token` prints it. For " +
+		"`jwt_bearer` with a key.", ""},
 	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word, but for a caller's " +
 		"narrower scope.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
@@ -100,6 +103,7 @@ var keyTable = []Key{
 	{"refresh_narrows", "Whether the server narrows a session for good when a narrower scope is asked for with its " +
 		"refresh token, against RFC 6749, section 6: none is asked for then. Without it the preset says it, or a " +
 		"session that has lost scope so.", ""},
+	{"fleet", "`true`: the profile is the fleet's, and all its machines have it.", "--fleet"},
 }
 
 // Keys returns the keys of a profile, in the order of its file.

@@ -86,7 +86,8 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		"assertion_not_before": "true", "scope_in_assertion": "true", "revoke_json": "true",
 		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "refresh_narrows": "true",
 		"session_idle": "60", "session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
-		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
+		"resource_indicator": "https://api.example/", "target_audience": "x",
+		"scope": "x", "audience": "x", "prefix": "x",
 		"token_chars": "visible", "refresh_auth": "client_secret_post", "authorize_params": "access_type=offline",
 		"iss_in_redirect": "true", "second_factor": "otp", "tokens_last": "true", "token_prefix": "oidc/x/",
 	}

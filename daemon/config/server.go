@@ -97,6 +97,7 @@ func (p Profile) Adjust(s *grant.Server) {
 	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
 	s.WiderScope = s.WiderScope || p.WiderScope
 	s.ResourceIndicator, s.AssertionFile = p.ResourceIndicator, p.AssertionFile
+	s.TargetAudience = p.TargetAudience
 	for _, f := range []struct {
 		to   *string
 		said string

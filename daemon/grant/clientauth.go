@@ -109,12 +109,14 @@ type claims struct {
 	ID        string `json:"jti"`
 	NotBefore int64  `json:"nbf,omitempty"`
 	Scope     string `json:"scope,omitempty"`
+	Target    string `json:"target_audience,omitempty"` // Google's, see [Endpoint.targetToken]
 
 	typ string // the header's (RFC 7519 §5.1)
 }
 
-// The explicit types of assertions (draft-ietf-oauth-rfc7523bis §4; RFC 8725 §3.11 says what for), and the one of
-// before.
+// The explicit types of assertions (RFC 8725 §3.11 says what for), and the one of before. A client's is
+// draft-ietf-oauth-rfc7523bis-11 §4, which is to become an RFC. It gives a grant none; the name stood in its first
+// versions, and draft-ietf-wimse-workload-identity-practices recommends it.
 const (
 	clientTyp = "client-authentication+jwt"
 	grantTyp  = "authorization-grant+jwt"
@@ -158,7 +160,8 @@ func (s Server) audience(called string) (aud, typ string) {
 	return s.TokenEndpoint, plainTyp
 }
 
-// grantAudience is audience for an assertion that is a grant (RFC 7523 §2.1), which goes to the token endpoint.
+// grantAudience is audience for an assertion that is a grant (RFC 7523 §2.1), which goes to the token endpoint. aud
+// is one string, the token endpoint or the issuer (draft-ietf-oauth-rfc7523bis-11 §4 a).
 func (s Server) grantAudience() (aud, typ string) {
 	typ = plainTyp
 	if s.ByIssuer {

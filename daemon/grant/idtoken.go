@@ -158,21 +158,38 @@ func (e *Endpoint) checkClaims(claims object, item keystore.Item) (flaw string) 
 	}
 	issuer, _ := claims.text("iss")
 	subject, _ := claims.text("sub")
-	party, named := claims.text("azp")
-	audiences := claims.list("aud")
+	flaw = e.checkAudience(claims, item)
 	switch {
 	case issuer != e.server.Issuer:
 		return "holds an ID token of another issuer: " + shown(issuer)
-	case !slices.Contains(audiences, item.ClientID):
-		return "holds an ID token for another client"
-	case named && party != item.ClientID, !named && len(audiences) > 1:
-		return "holds an ID token that was issued to another client"
+	case flaw != "":
+		return flaw
 	case subject == "":
 		return "holds an ID token that names nobody"
 	case len(subject) > maxSubject || !printableASCII([]byte(subject)):
 		return "holds an ID token whose sub is not 1 to 255 characters of printable ASCII"
 	case item.IDSubject != "" && subject != item.IDSubject:
 		return "holds an ID token about somebody else than who signed in"
+	}
+	return ""
+}
+
+// checkAudience says why an ID token is not for an item's client. A service account's is for the audience that was
+// asked for and for nothing else; its azp is the account, in one of several spellings, and says nothing more.
+func (e *Endpoint) checkAudience(claims object, item keystore.Item) (flaw string) {
+	audiences := claims.list("aud")
+	if target := e.server.TargetAudience; target != "" {
+		if len(audiences) != 1 || audiences[0] != target {
+			return "holds an ID token for another audience"
+		}
+		return ""
+	}
+	party, named := claims.text("azp")
+	switch {
+	case !slices.Contains(audiences, item.ClientID):
+		return "holds an ID token for another client"
+	case named && party != item.ClientID, !named && len(audiences) > 1:
+		return "holds an ID token that was issued to another client"
 	}
 	return ""
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -140,6 +142,68 @@ func TestServiceAccount(t *testing.T) {
 	}
 	if n := len(box.Log()); n != 3 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// A service account's ID token is for the audience that was asked for, and comes with each access token by an assertion
+// of its own. One with a flaw takes nothing from the access token; a failure of the second request is one of both.
+func TestServiceAccountIDToken(t *testing.T) {
+	const account, target = "robot@dummy.iam.gserviceaccount.com", "dummy.apps.googleusercontent.com"
+	public, key := keyOf(t, "RS256")
+	o := people(sandbox.Google)
+	o.Clients = append(o.Clients, sandbox.Client{ID: account, Key: public})
+	box := startBox(t, o)
+	server := presetFor(t, "google", box.URL(), grant.ByJWTBearer)
+	server.Issuer, server.TargetAudience = box.Issuer(), target // its metadata is where its keys are found
+	item, err := server.ServiceAccount(serviceAccount(t, server.TokenEndpoint, key, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := endpoint(server)
+	renew := func() (grant.Token, error) {
+		t.Helper()
+		token, _, err := e.Renew(t.Context(), item, grant.Request{})
+		return token, err
+	}
+	adjust := func(key, value string) {
+		t.Helper()
+		if err := box.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, err := renew()
+	if err != nil || token.ID == nil || token.ID.Flaw != "" || token.ID.Account != account ||
+		token.ID.Lifetime < 3598*time.Second {
+		t.Fatalf("%+v, %v", token, err)
+	}
+	if err := e.VerifyIDToken(t.Context(), token.ID); err != nil || !token.ID.Verified() {
+		t.Error(err)
+	}
+	claims := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(token.ID.Text.Reveal(), claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims["aud"] != target || claims["azp"] == account || token.Access.Equal(token.ID.Text) {
+		t.Errorf("%v", claims)
+	}
+	for flaw, says := range map[sandbox.IDFlaw]string{
+		sandbox.IDAudience: "for another audience", sandbox.IDIssuer: "of another issuer",
+		sandbox.IDExpired: "has expired",
+	} {
+		adjust("id_flaw", string(flaw))
+		if token, err := renew(); err != nil || token.Access.IsZero() || !strings.Contains(token.ID.Flaw, says) {
+			t.Errorf("%s: %+v, %v", flaw, token, err)
+		}
+	}
+	adjust("id_flaw", "")
+	for name, second := range map[string]sandbox.Fault{
+		"no ID token":  {Set: map[string]any{"id_token": nil}},
+		"out of order": {Status: 503},
+	} {
+		box.Script("/token", sandbox.Fault{Set: map[string]any{"first": true}}, second)
+		if token, err := renew(); err == nil {
+			t.Errorf("%s: %+v", name, token)
+		}
 	}
 }
 

@@ -47,9 +47,18 @@ func CheckResource(uri string) error {
 	return nil
 }
 
+// CheckTargetAudience returns an error unless an audience can be asked for in an assertion: printable ASCII without
+// blanks.
+func CheckTargetAudience(audience string) error {
+	if len(audience) > origin.MaxURL || !isVSCHAR([]byte(audience)) || strings.Contains(audience, " ") {
+		return fmt.Errorf("%q cannot be the audience of an ID token: that is printable ASCII without blanks", audience)
+	}
+	return nil
+}
+
 // Audience says what an assertion's aud is, which servers disagree about: one of the words below, or any URI. Empty is
-// the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis §4), and else the token
-// endpoint (RFC 7523 §3).
+// the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis-11 §4 b), and else the
+// token endpoint (RFC 7523 §3; of a grant, also §4 a of that draft).
 type Audience string
 
 const (
@@ -127,6 +136,8 @@ type Server struct {
 	// ResourceIndicator is the URI of the API that tokens are for (RFC 8707); it is part of every request but a
 	// refresh, which is for what the person agreed to.
 	ResourceIndicator string
+	// TargetAudience is whom a service account's ID token is for; empty: none is asked for. See [Endpoint.JWTBearer].
+	TargetAudience string
 	// PersonScope is requested at a person's sign-in that would name no scope: some servers take none without "openid".
 	PersonScope []string
 	// SessionScope is added to the scope where a refresh token is wanted ("offline_access", OpenID Connect Core §11).

@@ -3,12 +3,14 @@ package grant
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // NewHTTPClient returns the client for every request that carries a credential. Unlike [http.DefaultClient] it follows
@@ -37,6 +39,62 @@ func NewHTTPClient(network *Network) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       totalTimeout,
 	}
+}
+
+// NewPinnedTransport returns a transport for servers that are no providers: the engine of a fleet. They are reached by
+// the network's settings for proxies. Where roots is not nil, nothing else is trusted: neither the system's authorities
+// nor the network's; else what the network trusts now. The certificate, unless nil, is shown to every server and to no
+// proxy. Connections are reused, and a POST is sent once. Limits of time are the caller's, but for dialTimeout and
+// tlsTimeout; it follows no redirect.
+func NewPinnedTransport(network *Network, roots *x509.CertPool, certificate *tls.Certificate) http.RoundTripper {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	if roots == nil {
+		roots = network.roots()
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return certificate, nil
+		}
+	}
+	straight := &http.Transport{
+		Proxy:                  network.proxyFor,
+		OnProxyConnectResponse: proxyAnswer,
+		DialContext:            dial,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    tlsTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true,
+		Protocols:              &http1,
+	}
+	throughTLS := straight.Clone()
+	throughTLS.DialTLSContext = func(ctx context.Context, to, address string) (net.Conn, error) {
+		return dialProxy(dial, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: network.roots()})(ctx, to, address)
+	}
+	return &pinned{network: network, straight: straight, throughTLS: throughTLS}
+}
+
+// pinned sends a request through an https proxy by another transport than the others: net/http would show that proxy
+// the certificate, and would trust it by the same roots.
+type pinned struct {
+	network              *Network
+	straight, throughTLS *http.Transport
+}
+
+func (p *pinned) RoundTrip(r *http.Request) (*http.Response, error) {
+	if proxy, err := p.network.proxyFor(r); err == nil && proxy != nil && proxy.Scheme == "https" {
+		return p.throughTLS.RoundTrip(r)
+	}
+	return p.straight.RoundTrip(r)
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
+func (p *pinned) CloseIdleConnections() {
+	p.straight.CloseIdleConnections()
+	p.throughTLS.CloseIdleConnections()
 }
 
 // router sends each request by the network's settings at that time. It is the only place where a client's certificate,

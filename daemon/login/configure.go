@@ -24,6 +24,9 @@ func (l *Login) configure() error {
 	if broken := l.logins.Profiles.Broken(l.params.Profile); broken != nil {
 		return broken
 	}
+	if err := l.checkFleet(); err != nil {
+		return err
+	}
 	if err := l.readStored(); err != nil {
 		return err
 	}
@@ -91,8 +94,8 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
-		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
-		StrictScope: q.StrictScope,
+		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, TargetAudience: q.TargetAudience,
+		WiderScope: q.WiderScope, StrictScope: q.StrictScope, Fleet: q.Fleet,
 	}
 	if err := l.checkAddresses(); err != nil {
 		return p, nil, err
@@ -186,6 +189,11 @@ func checkWords(q protocol.LoginParams) error {
 			return protocol.InvalidParams("--resource-indicator: %s", err)
 		}
 	}
+	if q.TargetAudience != "" {
+		if err := grant.CheckTargetAudience(q.TargetAudience); err != nil {
+			return protocol.InvalidParams("--target-audience: %s", err)
+		}
+	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
 		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.KindNames())
 	}
@@ -207,6 +215,7 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 		{&was.AuthorizationEndpoint, &now.AuthorizationEndpoint}, {&was.DeviceEndpoint, &now.DeviceEndpoint},
 		{&was.AssertionFile, &now.AssertionFile}, {&was.ResourceIndicator, &now.ResourceIndicator},
+		{&was.TargetAudience, &now.TargetAudience},
 		{&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
 		{&was.RevocationEndpoint, &now.RevocationEndpoint}, {&was.UserinfoEndpoint, &now.UserinfoEndpoint},
 	} {
@@ -214,6 +223,7 @@ func merged(was, now config.Profile) config.Profile {
 			*f.old = *f.new
 		}
 	}
+	was.Fleet = was.Fleet || now.Fleet
 	was.WiderScope, was.StrictScope = was.WiderScope || now.WiderScope, was.StrictScope || now.StrictScope
 	if now.Prefix != nil {
 		was.Prefix = now.Prefix

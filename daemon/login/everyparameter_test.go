@@ -84,6 +84,9 @@ var givenFields = map[string]struct {
 	"ResourceIndicator": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
 		p.ResourceIndicator = "https://given.example/"
 	}, shows: "resource_indicator = 'https://given.example/'"},
+	"TargetAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
+		p.TargetAudience = "given-target"
+	}, shows: "target_audience = 'given-target'"},
 	"WiderScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.WiderScope = true },
 		shows: "wider_scope = true"},
 	"StrictScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.StrictScope = true },
@@ -130,8 +133,8 @@ var givenFields = map[string]struct {
 	}},
 }
 
-// notGiven are the fields that a person does not type.
-var notGiven = []string{"Profile", "Confirm"}
+// notGiven are the fields that a person does not type, and Fleet, which needs a fleet (packaging/e2e).
+var notGiven = []string{"Profile", "Confirm", "Fleet"}
 
 // givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it
 // refuses.
@@ -182,7 +185,7 @@ func givenSession(auth, kind, id string) givenWay {
 }
 
 const (
-	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject "
+	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject TargetAudience "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 
 	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope Set "

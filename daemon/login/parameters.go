@@ -54,9 +54,11 @@ var parameters = []parameter{
 	{field: "Header", flag: "header"},
 	{field: "Prefix", flag: "prefix"},
 	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
+	{field: "Fleet", flag: "fleet"},         // refused by checkFleet
 	{"Scope", "scope", (*Login).noToken},
 	{"Audience", "audience", (*Login).noToken},
 	{"ResourceIndicator", "resource-indicator", (*Login).noToken},
+	{"TargetAudience", "target-audience", (*Login).noTarget},
 	{"WiderScope", "wider-scope", (*Login).noToken},
 	{"StrictScope", "strict-scope", (*Login).noToken},
 	{field: "Set", flag: "set"}, // see keys.go
@@ -255,6 +257,18 @@ func (l *Login) noSubject() string {
 	return fmt.Sprintf("only a %s sign-in speaks for somebody, and this is %s", grant.ByJWTBearer, l.kind)
 }
 
+// noTarget says why no ID token for an audience can be asked for.
+func (l *Login) noTarget() string {
+	switch {
+	case l.kind != grant.ByJWTBearer:
+		return fmt.Sprintf("only a %s sign-in asks for an ID token with a key, and this is %s", grant.ByJWTBearer,
+			l.kind)
+	case l.server().AssertionFile != "":
+		return "another program signs the assertion in " + l.server().AssertionFile
+	}
+	return ""
+}
+
 func (l *Login) noRedirect() string {
 	if l.kind == grant.ByAuthorizationCode {
 		return ""
@@ -414,13 +428,14 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 				visible.Word(stored.ClientID)))
 		}
 	}
-	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !l.namesServiceAccount() {
+	own := l.namesServiceAccount()
+	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !own {
 		l.params.ClientID = stored.ClientID
 	}
 	if l.params.ClientID == "" {
 		l.params.ClientID = l.server().ClientID
 	}
-	if w := l.current; l.params.ClientID == "" && w != nil && l.kind != grant.ByAppCredentials &&
+	if w := l.current; l.params.ClientID == "" && !own && w != nil && l.kind != grant.ByAppCredentials &&
 		w.ClientAuth == string(l.server().ClientAuth) {
 		l.params.ClientID = w.ClientID // the server has moved
 	}

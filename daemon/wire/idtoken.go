@@ -28,10 +28,13 @@ func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s", name, n.Error()), "groat list")
 	case n.Last:
 		return protocol.NewError(protocol.LoginRequired, n.Error()+": sign in again", anew)
+	case c.Key:
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q has a key, and %s: groat login %s "+
+			"--target-audience AUDIENCE says whom one is for, such as the client id of an IAP", name, n, name),
+			"groat login --help")
 	case c.Client:
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q signs in as a client and not as a person, "+
-			"and %s: sign in another profile as a person; an ID token of a service account (target_audience) cannot "+
-			"be had yet", name, n), "groat login")
+			"and %s: sign in another profile as a person", name, n), "groat login")
 	case len(scope) > 0 && !slices.Contains(scope, scopeOpenID):
 		return protocol.NewError(protocol.Config, fmt.Sprintf("the sign-in of profile %q was not for openid, "+
 			"and so brought no ID token: sign in again for that too", name), WithOpenID(c))

@@ -2,11 +2,14 @@ package e2e_test
 
 import (
 	"bufio"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
@@ -100,4 +103,29 @@ func TestIDTokensOfACertifiedServer(t *testing.T) {
 	h.refused(h.run("", "groat", "get", "plain", "--id-token"), 78, "was not for openid",
 		"groat login plain --scope 'openid ")
 	h.groat("", "get", "plain")
+}
+
+// A service account of Google's dialect, whose assertion names a scope or an audience and never both, has an ID token for
+// an IAP or for AWS beside its access token.
+func TestIDTokenOfAServiceAccount(t *testing.T) {
+	t.Parallel()
+	h := newPresetEnv(t, presetLogin{server: sandbox.Options{Dialect: sandbox.Google}, prepare: keyed})
+	account := serviceAccount(h, nil)
+	login := append([]string{"login", "robot", "--issuer", h.s.Issuer(), "--grant", "jwt_bearer", "--client-auth", "none",
+		"--scope", "read", "--set", "scope_in_assertion=true"}, account...)
+	h.groat("", login...)
+	h.refused(h.run("", "groat", "get", "robot", "--id-token"), 78, "--target-audience AUDIENCE", "groat login --help")
+	h.groat("", append(login, "--target-audience", "iap.example")...)
+	id, access := h.groat("", "get", "robot", "--id-token"), h.groat("", "get", "robot")
+	claims := map[string]any{}
+	part := strings.Split(id, ".")
+	text, err := base64.RawURLEncoding.DecodeString(part[1])
+	if err == nil {
+		err = json.Unmarshal(text, &claims)
+	}
+	if err != nil || claims["aud"] != "iap.example" || claims["email"] != "keyed" || !strings.HasPrefix(access, "ya29.") {
+		t.Errorf("%v, %v; the access token begins with %.5s", claims, err, access)
+	}
+	h.groat("", "profile", "unset", "robot", "target_audience")
+	h.refused(h.run("", "groat", "get", "robot", "--id-token"), 78, "--target-audience AUDIENCE", "groat login --help")
 }

@@ -23,11 +23,13 @@ packages=(
   docker-registry     # a registry of images; its own service stays off
   glewlwyd            # an authorization server; its own service stays off
   gdal-bin            # reads images by the header file of groat helper gdal and groat run
+  etcd-client etcd-server  # the engine of a fleet; its own service stays off
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
   golang-docker-credential-helpers  # docker-credential-secretservice is a peer of make bench
   groff-base          # renders the manual
+  iproute2            # machines of a fleet: network namespaces on one switch
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   mypy                # checks the types of the Python module
@@ -113,13 +115,13 @@ if [ "${1:-}" = compiler ]; then
   exit
 fi
 
-# The tests start a glewlwyd and a docker-registry of their own; the packages would start one for the whole network each,
-# the first with a known password.
-for service in glewlwyd docker-registry; do
-  unit=/etc/systemd/system/$service.service
-  if [ -n "$(absent_of $service)" ] && [ ! -e $unit ]; then
-    as_root mkdir -p "${unit%/*}" && as_root ln -s /dev/null $unit ||
-      die "the service of $service could not be kept from starting: $unit cannot be made"
+# The tests start a glewlwyd, a docker-registry and an etcd of their own; the packages would start one for the whole
+# network each, the first with a known password.
+for package in glewlwyd docker-registry etcd-server; do
+  unit=/etc/systemd/system/${package%-server}.service
+  if [ -n "$(absent_of $package)" ] && [ ! -e "$unit" ]; then
+    as_root mkdir -p "${unit%/*}" && as_root ln -s /dev/null "$unit" ||
+      die "the service of $package could not be kept from starting: $unit cannot be made"
   fi
 done
 

@@ -21,8 +21,8 @@ type Engine interface {
 	Read(ctx context.Context, prefix string) ([]Entry, State, error)
 
 	// Swap makes all changes if all conditions hold, else none, in one step; swapped says which. After an error that is
-	// [ErrUnknown] the changes may have been made, or may be made until the call's time is over; after any other they
-	// were not. It is sent once.
+	// [ErrUnknown] the changes may have been made, or may be made later, as long as the conditions hold; after any
+	// other they were not. It is sent once.
 	Swap(ctx context.Context, conditions []Condition, changes []Change) (swapped bool, state State, err error)
 
 	// Watch calls each for every change below prefix that is later than the state after: in order, once, all changes of
@@ -47,6 +47,8 @@ type State struct {
 	Revision int64     // of the whole store; every change makes it greater
 	Cluster  uint64    // tells one engine from another; 0 is unknown
 	Now      time.Time // by the engine's wall clock, in seconds; zero if it did not say
+
+	term uint64 // counts the elections of the cluster; of an older copy it may be less
 }
 
 // Condition holds where the last change of the key has this revision; 0 stands for a key that is not there.
@@ -74,6 +76,10 @@ var (
 
 	// ErrRefused means that the engine refused the user, the password, the certificate, or the user's access to a key.
 	ErrRefused = errors.New("the fleet's engine refused the user")
+
+	// ErrUntrusted means that no node has a certificate for its address from the authority that is trusted. Nothing was
+	// sent.
+	ErrUntrusted = errors.New("the certificate of the fleet's engine is not from the authority that is trusted for it")
 )
 
 // The bounds of one call.

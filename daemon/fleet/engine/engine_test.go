@@ -48,16 +48,16 @@ func text(entries []Entry) string {
 }
 
 func testRead(t *testing.T, e Engine) {
-	if entries, state, err := e.Read(t.Context(), "/read/"); err != nil || entries != nil || state.Revision < 1 {
+	if entries, state, err := e.Read(t.Context(), "/groat/read/"); err != nil || entries != nil || state.Revision < 1 {
 		t.Fatalf("an empty store: %v, %+v, %v", entries, state, err)
 	}
-	first := swap(t, e, nil, Change{"/read/b", []byte("2")}, Change{"/read/a", []byte{}}, Change{"/read0", []byte("no")})
-	second := swap(t, e, nil, Change{"/read/b", []byte("\x00\xff")})
-	entries, state, err := e.Read(t.Context(), "/read/")
+	first := swap(t, e, nil, Change{"/groat/read/b", []byte("2")}, Change{"/groat/read/a", []byte{}}, Change{"/groat/read0", []byte("no")})
+	second := swap(t, e, nil, Change{"/groat/read/b", []byte("\x00\xff")})
+	entries, state, err := e.Read(t.Context(), "/groat/read/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := text(entries), "/read/a= /read/b=\x00\xff"; got != want {
+	if got, want := text(entries), "/groat/read/a= /groat/read/b=\x00\xff"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if entries[0].Revision != first.Revision || entries[1].Revision != second.Revision {
@@ -72,9 +72,9 @@ func testRead(t *testing.T, e Engine) {
 	// More than one page of what is large.
 	large := make([]byte, MaxValue)
 	for i := range 40 {
-		swap(t, e, nil, Change{fmt.Sprintf("/read/many/%02d", i), large})
+		swap(t, e, nil, Change{fmt.Sprintf("/groat/read/many/%02d", i), large})
 	}
-	entries, _, err = e.Read(t.Context(), "/read/many/")
+	entries, _, err = e.Read(t.Context(), "/groat/read/many/")
 	if err != nil || len(entries) != 40 || !slices.IsSortedFunc(entries, func(a, b Entry) int {
 		return strings.Compare(a.Key, b.Key)
 	}) {
@@ -83,43 +83,43 @@ func testRead(t *testing.T, e Engine) {
 }
 
 func testSwap(t *testing.T, e Engine) {
-	a, b := Change{"/swap/a", []byte("1")}, Change{"/swap/b", []byte("1")}
-	made := swap(t, e, []Condition{{"/swap/a", 0}, {"/swap/b", 0}}, a, b)
+	a, b := Change{"/groat/swap/a", []byte("1")}, Change{"/groat/swap/b", []byte("1")}
+	made := swap(t, e, []Condition{{"/groat/swap/a", 0}, {"/groat/swap/b", 0}}, a, b)
 	for _, conditions := range [][]Condition{
-		{{"/swap/a", 0}},
-		{{"/swap/a", made.Revision}, {"/swap/b", made.Revision - 1}},
-		{{"/swap/a", made.Revision}, {"/swap/c", made.Revision}},
+		{{"/groat/swap/a", 0}},
+		{{"/groat/swap/a", made.Revision}, {"/groat/swap/b", made.Revision - 1}},
+		{{"/groat/swap/a", made.Revision}, {"/groat/swap/c", made.Revision}},
 	} {
-		swapped, state, err := e.Swap(t.Context(), conditions, []Change{{"/swap/a", []byte("2")}, {"/swap/c", nil}})
+		swapped, state, err := e.Swap(t.Context(), conditions, []Change{{"/groat/swap/a", []byte("2")}, {"/groat/swap/c", nil}})
 		if err != nil || swapped || state.Revision < made.Revision {
 			t.Errorf("%v: swapped = %v, %+v, %v", conditions, swapped, state, err)
 		}
 	}
-	later := swap(t, e, []Condition{{"/swap/a", made.Revision}}, Change{"/swap/a", nil}, Change{"/swap/b", []byte("2")})
+	later := swap(t, e, []Condition{{"/groat/swap/a", made.Revision}}, Change{"/groat/swap/a", nil}, Change{"/groat/swap/b", []byte("2")})
 	if later.Revision <= made.Revision {
 		t.Errorf("revision %d after %d", later.Revision, made.Revision)
 	}
-	if entries, _, err := e.Read(t.Context(), "/swap/"); err != nil || text(entries) != "/swap/b=2" {
+	if entries, _, err := e.Read(t.Context(), "/groat/swap/"); err != nil || text(entries) != "/groat/swap/b=2" {
 		t.Errorf("%q, %v", text(entries), err)
 	}
 	// A key that was deleted is not there.
-	swap(t, e, []Condition{{"/swap/a", 0}}, a)
+	swap(t, e, []Condition{{"/groat/swap/a", 0}}, a)
 }
 
 func testBounds(t *testing.T, e Engine) {
 	key := strings.Repeat("k", MaxKey+1)
 	many := make([]Change, MaxChanges+1)
 	for i := range many {
-		many[i] = Change{fmt.Sprintf("/bounds/%d", i), []byte("1")}
+		many[i] = Change{fmt.Sprintf("/groat/bounds/%d", i), []byte("1")}
 	}
 	heavy := make([]Change, MaxSwap/MaxValue+1)
 	for i := range heavy {
-		heavy[i] = Change{fmt.Sprintf("/bounds/%d", i), make([]byte, MaxValue)}
+		heavy[i] = Change{fmt.Sprintf("/groat/bounds/%d", i), make([]byte, MaxValue)}
 	}
 	for name, changes := range map[string][]Change{
 		"no key": {{"", []byte("1")}}, "long key": {{key, []byte("1")}},
-		"long value":    {{"/bounds/a", make([]byte, MaxValue+1)}},
-		"one key twice": {{"/bounds/a", []byte("1")}, {"/bounds/a", nil}},
+		"long value":    {{"/groat/bounds/a", make([]byte, MaxValue+1)}},
+		"one key twice": {{"/groat/bounds/a", []byte("1")}, {"/groat/bounds/a", nil}},
 		"many":          many, "heavy": heavy,
 	} {
 		if swapped, _, err := e.Swap(t.Context(), nil, changes); err == nil || swapped || errors.Is(err, ErrUnknown) {
@@ -135,7 +135,7 @@ func testBounds(t *testing.T, e Engine) {
 	if err := e.Watch(t.Context(), "", State{Revision: 1}, func([]Entry, State) {}); err == nil {
 		t.Error("the whole store can be watched")
 	}
-	if entries, _, err := e.Read(t.Context(), "/bounds/"); err != nil || entries != nil {
+	if entries, _, err := e.Read(t.Context(), "/groat/bounds/"); err != nil || entries != nil {
 		t.Errorf("written: %v, %v", text(entries), err)
 	}
 	swap(t, e, nil, many[:MaxChanges]...)
@@ -145,14 +145,14 @@ func testBounds(t *testing.T, e Engine) {
 // testRace: of all who swap on one revision, one does.
 func testRace(t *testing.T, newEngine func() Engine) {
 	const writers = 200
-	before := swap(t, newEngine(), nil, Change{"/race/key", []byte("before")})
+	before := swap(t, newEngine(), nil, Change{"/groat/race/key", []byte("before")})
 	engines := []Engine{newEngine(), newEngine(), newEngine(), newEngine()}
 	var winners atomic.Int64
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {
 			swapped, _, err := engines[i%len(engines)].Swap(t.Context(),
-				[]Condition{{"/race/key", before.Revision}}, []Change{{"/race/key", fmt.Append(nil, i)}})
+				[]Condition{{"/groat/race/key", before.Revision}}, []Change{{"/groat/race/key", fmt.Append(nil, i)}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -208,22 +208,22 @@ func receive[T any](t *testing.T, from <-chan T) T {
 }
 
 func testWatch(t *testing.T, e Engine) {
-	_, state, err := e.Read(t.Context(), "/watch/")
+	_, state, err := e.Read(t.Context(), "/groat/watch/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := watch(t, e, "/watch/", state)
+	w := watch(t, e, "/groat/watch/", state)
 	if begun := receive(t, w.begun); begun.Revision < state.Revision {
 		t.Errorf("begun at %d, before %d", begun.Revision, state.Revision)
 	}
-	swap(t, e, nil, Change{"/watch/a", []byte("1")}, Change{"/watch/b", []byte("1")}, Change{"/watch0", []byte("1")})
-	swap(t, e, nil, Change{"/watch0", []byte("2")})
-	last := swap(t, e, nil, Change{"/watch/b", []byte{}}, Change{"/watch/a", nil})
-	if got, want := text(receive(t, w.told)), "/watch/a=1 /watch/b=1"; got != want {
+	swap(t, e, nil, Change{"/groat/watch/a", []byte("1")}, Change{"/groat/watch/b", []byte("1")}, Change{"/groat/watch0", []byte("1")})
+	swap(t, e, nil, Change{"/groat/watch0", []byte("2")})
+	last := swap(t, e, nil, Change{"/groat/watch/b", []byte{}}, Change{"/groat/watch/a", nil})
+	if got, want := text(receive(t, w.told)), "/groat/watch/a=1 /groat/watch/b=1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	entries := receive(t, w.told)
-	if got, want := text(entries), "/watch/b= -/watch/a"; got != want {
+	if got, want := text(entries), "/groat/watch/b= -/groat/watch/a"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, e := range entries {
@@ -239,13 +239,13 @@ func testWatch(t *testing.T, e Engine) {
 
 // testWatchFromBefore: a watch begins where it is told, though that is long ago.
 func testWatchFromBefore(t *testing.T, e Engine) {
-	before := swap(t, e, nil, Change{"/past/a", []byte("0")})
+	before := swap(t, e, nil, Change{"/groat/past/a", []byte("0")})
 	for i := range 50 {
-		swap(t, e, nil, Change{"/past/a", fmt.Append(nil, i)})
+		swap(t, e, nil, Change{"/groat/past/a", fmt.Append(nil, i)})
 	}
-	w := watch(t, e, "/past/", before)
+	w := watch(t, e, "/groat/past/", before)
 	for i := range 50 {
-		if got, want := text(receive(t, w.told)), fmt.Sprintf("/past/a=%d", i); got != want {
+		if got, want := text(receive(t, w.told)), fmt.Sprintf("/groat/past/a=%d", i); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
@@ -253,17 +253,17 @@ func testWatchFromBefore(t *testing.T, e Engine) {
 
 // testWatchAhead: a store that has not the revision that was seen is an older copy.
 func testWatchAhead(t *testing.T, e Engine) {
-	_, state, err := e.Read(t.Context(), "/ahead/")
+	_, state, err := e.Read(t.Context(), "/groat/ahead/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	state.Revision += 1000
-	if err := receive(t, watch(t, e, "/ahead/", state).ended); !errors.Is(err, ErrCompacted) {
+	if err := receive(t, watch(t, e, "/groat/ahead/", state).ended); !errors.Is(err, ErrCompacted) {
 		t.Errorf("a revision that is to come: %v", err)
 	}
 	state.Revision -= 1000
 	state.Cluster++
-	if err := receive(t, watch(t, e, "/ahead/", state).ended); !errors.Is(err, ErrCompacted) {
+	if err := receive(t, watch(t, e, "/groat/ahead/", state).ended); !errors.Is(err, ErrCompacted) {
 		t.Errorf("another cluster: %v", err)
 	}
 }

@@ -97,7 +97,7 @@ func TestMemoryRestore(t *testing.T) {
 		t.Errorf("the watch: %v", err)
 	}
 	entries, state, err := client.Read(t.Context(), "/")
-	if err != nil || text(entries) != "/a=1" || state != (State{old.Revision, now.Cluster, state.Now}) {
+	if err != nil || text(entries) != "/a=1" || state.Revision != old.Revision || state.Cluster != now.Cluster {
 		t.Errorf("%q, %+v, %v", text(entries), state, err)
 	}
 	// The next changes do not reach into the copy.

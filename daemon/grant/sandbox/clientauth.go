@@ -12,7 +12,7 @@ import (
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 
-// The explicit types of assertions (draft-ietf-oauth-rfc7523bis).
+// The explicit types of assertions: of a client's, draft-ietf-oauth-rfc7523bis-11 §4; of a grant, its first versions.
 const (
 	clientTyp = "client-authentication+jwt"
 	grantTyp  = "authorization-grant+jwt"

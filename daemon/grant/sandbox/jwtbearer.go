@@ -48,6 +48,13 @@ func (s *Server) jwtGrant(ask *asking) (*issue, *oauthError) {
 }
 
 func (s *Server) jwtIssue(ask *asking, j *jwt, c *client, sub string) (*issue, *oauthError) {
+	if target := j.text("target_audience"); target != "" {
+		if j.text("scope") != "" {
+			return nil, &oauthError{code: "invalid_scope",
+				description: "Invalid OAuth scope or ID token audience provided."}
+		}
+		return &issue{client: c, target: target}, nil
+	}
 	if ask.realm.name == Google {
 		ask.form.Del("scope")
 		if scope := j.text("scope"); scope != "" {

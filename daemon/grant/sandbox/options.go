@@ -106,8 +106,9 @@ const (
 	AudienceToken    AssertionAudience = "token_endpoint" // whatever endpoint is called
 	AudienceEndpoint AssertionAudience = "endpoint"       // the one that is called
 	AudienceIssuer   AssertionAudience = "issuer"
-	// AudienceTyped is draft-ietf-oauth-rfc7523bis: an assertion says by its typ what it is for. A client's names the
-	// issuer alone; a grant may name the issuer or the token endpoint.
+	// AudienceTyped is draft-ietf-oauth-rfc7523bis-11 §4: a client's assertion names the issuer alone; a grant may name
+	// the issuer or the token endpoint. An assertion says by its typ what it is for, also a grant, which the draft does
+	// not want.
 	AudienceTyped AssertionAudience = "typed"
 )
 

@@ -36,6 +36,7 @@ type issue struct {
 	family          *family        // nil where nothing outlives the token
 	refresh         string         // a new refresh token; "": none
 	id              *idClaims      // nil: no id_token
+	target          string         // whom an id_token is for that is the whole answer; "": an access token is given
 	extra           map[string]any // further members
 }
 
@@ -134,6 +135,10 @@ func (s *Server) give(ask *asking, i *issue) answer {
 	m := ask.realm
 	life := s.life(m.life)
 	exp := ask.r.now.Unix() + life
+	if i.target != "" {
+		return jsonAnswer(http.StatusOK, map[string]any{"id_token": s.accountToken(m, i, ask.r.now, exp)},
+			"Cache-Control", "no-store", "Pragma", "no-cache")
+	}
 	access, had := s.standing(m, i, ask.r.now)
 	if had == 0 {
 		access = m.mint(s, m, ask.r, i, exp)

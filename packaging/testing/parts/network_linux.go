@@ -1,0 +1,61 @@
+package parts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
+)
+
+// Network is some machines, which are network namespaces, on one switch. They are numbered from 1.
+type Network struct {
+	name, prefix string
+}
+
+// networks counts the networks of this process: two have different names.
+var networks atomic.Int64
+
+// StartNetwork makes a network of so many machines, at most 200, for as long as the test runs. It needs root.
+func StartNetwork(t testing.TB, machines int) *Network {
+	t.Helper()
+	tier.Needs(t, "iproute2")
+	tier.NeedsRoot(t)
+	pid, number := os.Getpid(), networks.Add(1)
+	n := &Network{
+		name:   fmt.Sprintf("g%d-%d", pid%1_000_000, number), // an interface's name has 15 characters
+		prefix: fmt.Sprintf("10.%d.%d", 100+(pid>>8+int(number))%100, pid&0xff),
+	}
+	start(t, "iproute2", exec.Command(path("network.sh"), n.name, n.prefix, strconv.Itoa(machines)))
+	return n
+}
+
+// Address returns a machine's address, or with 0 that of the test's own process.
+func (n *Network) Address(machine int) string {
+	if machine == 0 {
+		machine = 254
+	}
+	return n.prefix + "." + strconv.Itoa(machine)
+}
+
+// Command returns a command that runs on a machine.
+func (n *Network) Command(machine int, name string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", n.machine(machine), name}, args...)...)
+}
+
+// Cut separates two machines from each other: nothing that the first sends arrives.
+func (n *Network) Cut(t testing.TB, machine, from int) {
+	t.Helper()
+	run(t, command(t, "ip", "-n", n.machine(machine), "route", "add", "blackhole", n.Address(from)))
+}
+
+// Mend ends what Cut began.
+func (n *Network) Mend(t testing.TB, machine, from int) {
+	t.Helper()
+	run(t, command(t, "ip", "-n", n.machine(machine), "route", "delete", "blackhole", n.Address(from)))
+}
+
+func (n *Network) machine(i int) string { return n.name + "-" + strconv.Itoa(i) }
