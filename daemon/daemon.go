@@ -27,6 +27,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/descriptors"
 	"github.com/groat-dev/groat/daemon/export"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/daemon/login"
@@ -55,6 +56,8 @@ type Options struct {
 	// StateDir is a directory of the user's own in which the daemon records what servers have refused. If it is empty,
 	// nothing is recorded.
 	StateDir string
+	// NewEngine makes the engine of a fleet; nil is etcd. Only tests set it.
+	NewEngine func(engine.Options) (engine.Engine, error)
 	// Place is the directories that the daemon works with. A request that names another place is refused; the zero
 	// Place refuses none.
 	Place protocol.PlaceStatus
@@ -80,6 +83,7 @@ type Daemon struct {
 	changes  *watch.Hub
 	events   *eventLog
 	exports  *export.Exports
+	fleet    *fleetPart
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
 
@@ -116,6 +120,9 @@ func New(o Options) (*Daemon, error) {
 		},
 		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
+	d.fleet = &fleetPart{d: d, staged: map[string][]byte{}}
+	d.stores.Fleet = d.fleet
+	d.stores.Shared = keystore.PendingStore{Store: newAccounts(sharedStore{d.fleet})}
 	d.budget.Share(descriptors.Limit(), nil)
 	d.profiles = profile.New(profile.Options{
 		Config: o.Config, HTTP: o.HTTP, Network: o.Network, Now: o.Now, Log: o.Log, Activated: o.Activated,
@@ -164,6 +171,7 @@ func New(o Options) (*Daemon, error) {
 		var ctx context.Context
 		ctx, d.stopHealing = context.WithCancel(context.Background())
 		d.healing.Go(func() { d.heal(ctx) })
+		err = d.startFleet()
 	}
 	return d, err
 }
@@ -214,6 +222,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	d.broker.Remove(ctx, removed...)
 	d.stores.Kept.Store.(*accounts).forget(removed...)
 	d.stores.Memory.Store.(*accounts).forget(removed...)
+	d.stores.Shared.Store.(*accounts).forget(removed...)
 	for _, name := range removed {
 		d.changed(name)
 	}
@@ -236,6 +245,7 @@ func (d *Daemon) Counts() []zap.Field {
 // those of logins that must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
 	d.stopHealing()
+	d.fleet.end()
 	d.exports.Close()
 	d.logins.Close(ctx)
 	healed := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
@@ -68,6 +69,10 @@ func newDaemon(t testing.TB, o Options) *Daemon {
 	}
 	if o.Log == nil {
 		o.Log = zaptest.NewLogger(t)
+	}
+	if o.NewEngine == nil {
+		shared := engine.NewMemory(nil)
+		o.NewEngine = func(engine.Options) (engine.Engine, error) { return shared.Client(), nil }
 	}
 	o.Release = "test"
 	d, err := New(o)

@@ -39,6 +39,7 @@ func init() { // not where it is declared, since hello reads it
 		protocol.MethodProfile: profileKeys, protocol.MethodWarnings: tellWarnings,
 		protocol.MethodWatch: watchProfile, protocol.MethodExport: exportFile,
 		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
+		protocol.MethodFleet: useFleet,
 	}
 }
 

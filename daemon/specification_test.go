@@ -391,6 +391,7 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.Error{},
 		protocol.ErrorData{}, protocol.WatchParams{}, protocol.Change{},
 		protocol.ExportParams{}, protocol.ExportResult{}, protocol.Export{},
+		protocol.FleetParams{}, protocol.FleetResult{}, protocol.FleetMachine{}, protocol.FleetProfile{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -58,9 +58,11 @@ type LoginParams struct {
 	Header string  `json:"header,omitempty"`
 	Prefix *string `json:"prefix,omitempty"`
 	// Ephemeral keeps the profile in the daemon's memory only.
-	Ephemeral bool   `json:"ephemeral,omitempty"`
-	Scope     string `json:"scope,omitempty"`
-	Audience  string `json:"audience,omitempty"`
+	Ephemeral bool `json:"ephemeral,omitempty"`
+	// Fleet makes the profile one of the fleet that this machine is in: all its machines have it.
+	Fleet    bool   `json:"fleet,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+	Audience string `json:"audience,omitempty"`
 	// ResourceIndicator is the URI of the API that tokens are for (RFC 8707).
 	ResourceIndicator string `json:"resource_indicator,omitempty"`
 	// TargetAudience is whom the ID token of a service account is for.

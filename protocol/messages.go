@@ -30,6 +30,9 @@ type StatusResult struct {
 	Place    *PlaceStatus   `json:"place,omitempty"`
 	Keystore KeystoreResult `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
 	Network  *NetworkResult `json:"network,omitempty"` // on the first page only
+	// Fleet is the fleet that this machine is in, without its machines and profiles, nil where it is in none. On the
+	// first page only.
+	Fleet *FleetResult `json:"fleet,omitempty"`
 	// Configuration says why the files of the configuration cannot be used as they are now, nil where they can: what
 	// was read before is in use. On the first page only.
 	Configuration *Trouble `json:"configuration,omitempty"`
@@ -109,6 +112,8 @@ type ProfileStatus struct {
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 	// SessionEndsSoon is set once SessionEndsAt, or the end of the last token, is so near that a person is told of it.
 	SessionEndsSoon bool `json:"session_ends_soon,omitempty"`
+	// Fleet is set for a profile of the fleet: which machine obtained its token last, and when.
+	Fleet *FleetProfile `json:"fleet,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
 	// Tokens is how many tokens (one a scope and audience) are held.

@@ -72,6 +72,7 @@ const (
 	MethodWarnings    = "warnings"
 	MethodWatch       = "watch"
 	MethodExport      = "export"
+	MethodFleet       = "fleet"
 )
 
 // The notifications that groatd sends: NotePrompt during a login, NoteChange after "watch".

@@ -97,6 +97,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Header, "header", "", flagHeader)
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
+	fs.BoolVar(&p.Fleet, "fleet", false, flagFleet)
 	fs.StringVar(&o.keptIn, "keystore", "", flagKeystore)
 	fs.BoolVar(&o.cancel, "cancel", false, flagCancel)
 	fs.BoolVar(&o.json, "json", false, flagJSON)

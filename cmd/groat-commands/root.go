@@ -47,7 +47,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
-		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
+		a.fleetCommand(), a.backupCommand(), a.restoreCommand(),
+		a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
 		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	root.SetUsageFunc(printUsage)

@@ -233,6 +233,7 @@ const (
 	flagHeader      = "the `name` of the header field that an API key goes into"
 	flagPrefix      = "the `word` before an API key in its header field"
 	flagKeystore    = "where credentials are kept from now on: keychain, passphrase, key-file or memory"
+	flagFleet       = "the profile is the fleet's: all its machines have it"
 	flagEphemeral   = "keep this profile in memory only: it is gone when groatd ends"
 	flagKeepRemote  = "leave the session at the provider as it is"
 	flagFrom        = "`path` of a file to look at instead of all known places; - is stdin"

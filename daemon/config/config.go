@@ -130,6 +130,9 @@ type Profile struct {
 	// refresh token. Left out, the preset says it, or what happens to a session.
 	RefreshNarrows *bool `toml:"refresh_narrows,omitempty"`
 
+	// Fleet means that the credential is the fleet's, and not this machine's alone.
+	Fleet bool `toml:"fleet,omitempty"`
+
 	// File and Line are where the profile is described.
 	File string `toml:"-"`
 	Line int    `toml:"-"`

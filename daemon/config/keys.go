@@ -103,6 +103,7 @@ var keyTable = []Key{
 	{"refresh_narrows", "Whether the server narrows a session for good when a narrower scope is asked for with its " +
 		"refresh token, against RFC 6749, section 6: none is asked for then. Without it the preset says it, or a " +
 		"session that has lost scope so.", ""},
+	{"fleet", "`true`: the profile is the fleet's, and all its machines have it.", "--fleet"},
 }
 
 // Keys returns the keys of a profile, in the order of its file.

@@ -83,7 +83,7 @@ func (f *Fleet) tryChange(
 		changes = append(changes, *token)
 	}
 	for _, e := range entries {
-		_, kind, _, _ := f.part(e.Key)
+		_, kind, _ := f.part(e.Key)
 		if token != nil && e.Key == token.Key {
 			continue
 		}
@@ -126,7 +126,7 @@ func (f *Fleet) sealConfig(p *profile, config []byte) ([]byte, error) {
 // may forget the older keys. What cannot be read is left, and read by nobody.
 func (f *Fleet) Reseal(ctx context.Context) error {
 	for range changeTries {
-		entries, state, err := f.engine.Read(ctx, f.root()+"p/")
+		entries, state, err := f.engine.Read(ctx, f.root())
 		f.reached(err)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
 func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
-	_, kind, _, _ := f.part(e.Key)
+	_, kind, _ := f.part(e.Key)
 	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
 	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
 		return false, err
@@ -179,7 +179,7 @@ func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.newest {
-		key := root + "p/" + id + "/" + kindRecord
+		key := root + id + "/" + kindRecord
 		plain, epoch, err := keys.Open(key, kindRecord, r.Sealed)
 		if err != nil || epoch == keys.Epoch() {
 			plain.Wipe()

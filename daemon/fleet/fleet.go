@@ -41,6 +41,8 @@ const (
 	turnLimit = time.Minute
 	// pollEvery is how often a record is read while the watch does not run.
 	pollEvery = 2 * time.Second
+	// flushEvery is how often a record that the engine did not take is tried again.
+	flushEvery = time.Second
 	// justCame is how long a token that came unasked counts as the answer to who asks: both may have been under way.
 	justCame = time.Second
 )
@@ -58,9 +60,6 @@ type Callbacks struct {
 	// Renew is told that a profile is to be renewed although no caller waits, since another machine has begun to and
 	// did not finish: [broker.Broker.Renew].
 	Renew func(profile string)
-	// Others is told all entries of the fleet that belong to no profile: members, keys, invitations. Where whole is set
-	// these are all there are; else they are changes, and one with a nil Value was deleted.
-	Others func(entries []engine.Entry, state engine.State, whole bool)
 	// Reached is told when the engine answers again, and that it does not, with why.
 	Reached func(err error)
 }
@@ -90,17 +89,17 @@ type Fleet struct {
 	wake     chan struct{} // has room for one: the minder is to look again
 }
 
-// rules are what FLEET.md's counter-examples leave out.
+// rules are what the counter-examples of FLEET.md leave out.
 type rules struct {
-	noIntent     bool // sends without an intent in the record
-	noDeadline   bool // sends however late
-	noTakeOver   bool // takes over at once
-	blindIntent  bool // writes the intent whatever the record is by then
-	blindResult  bool // writes the result whatever the record is by then
-	noSuccessor  bool // drops a successor that came late
-	noRefusal    bool // keeps a server's refusal to itself
-	noDoubt      bool // forgets that an intent was taken over
-	noGeneration bool // a server that does not rotate leaves the generation as it is
+	noIntent    bool // sends without an intent in the record
+	blindIntent bool // writes the intent whatever the record is by then
+	noDeadline  bool // sends however late
+	noTakeOver  bool // takes over at once
+	blindResult bool // writes the result whatever the record is by then
+	noSuccessor bool // drops a successor that came late
+	noRefusal   bool // does not heed a refusal that another machine had
+	noDoubt     bool // forgets that an intent was taken over
+	apart       bool // publishes the token after the record, and not with it
 }
 
 // profile is what this machine knows of one. The Fleet's mu guards it.
@@ -177,21 +176,19 @@ func Open(
 // Root returns the prefix of all keys of a fleet in its engine.
 func Root(fleet string) string { return "/groat/" + fleet + "/" }
 
-func (f *Fleet) root() string                         { return Root(f.keys.Fleet()) }
-func (f *Fleet) below(p *profile) string              { return f.root() + "p/" + p.id + "/" }
+// root is the prefix of all profiles.
+func (f *Fleet) root() string { return Root(f.keys.Fleet()) + "p/" }
+
+func (f *Fleet) below(p *profile) string              { return f.root() + p.id + "/" }
 func (f *Fleet) recordKey(p *profile) string          { return f.below(p) + kindRecord }
 func (f *Fleet) configKey(p *profile) string          { return f.below(p) + kindConfig }
 func (f *Fleet) tokenKey(p *profile, v string) string { return f.below(p) + kindToken + "/" + v }
 
 // part takes a key of a profile apart.
-func (f *Fleet) part(key string) (id, kind, variant string, ok bool) {
-	rest, ok := strings.CutPrefix(key, f.root()+"p/")
-	if !ok {
-		return "", "", "", false
-	}
-	id, rest, _ = strings.Cut(rest, "/")
+func (f *Fleet) part(key string) (id, kind, variant string) {
+	id, rest, _ := strings.Cut(strings.TrimPrefix(key, f.root()), "/")
 	kind, variant, _ = strings.Cut(rest, "/")
-	return id, kind, variant, true
+	return id, kind, variant
 }
 
 // profile returns what is known of a profile, new if need be. f.mu is held.

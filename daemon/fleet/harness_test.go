@@ -1,13 +1,17 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +33,10 @@ type site struct {
 	store   *engine.Memory
 	keys    *keyring.Keyring
 	began   time.Time
+
+	mu        sync.Mutex
+	presented map[string]int // :: refresh token → how often it was sent
+	rotates   bool
 }
 
 // newSite must be called inside a bubble.
@@ -41,8 +49,38 @@ func newSite(t *testing.T, mode sandbox.Refresh) *site {
 	t.Cleanup(func() { server.Close() })
 	return &site{
 		t: t, server: server, network: &http.Transport{DialContext: server.StartPipe(), DisableKeepAlives: true},
-		store: engine.NewMemory(nil), keys: keyring.New(), began: time.Now(),
+		store: engine.NewMemory(nil), keys: keyring.New(), began: time.Now(), rotates: mode.Rotate,
+		presented: map[string]int{},
 	}
+}
+
+// send is the way of a machine's request, whose refresh token is counted when it leaves.
+func (s *site) send(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.presented[form.Get("refresh_token")]++
+	s.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return s.network.RoundTrip(r)
+}
+
+// presentedTwice reports whether any refresh token of a server that rotates was.
+func (s *site) presentedTwice() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.presented {
+		if s.rotates && n > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *site) now() clock.Instant {
@@ -95,8 +133,54 @@ type machine struct {
 
 	mu    sync.Mutex
 	gone  []string
-	crash bool
 	trip  func(next func() (*http.Response, error)) (*http.Response, error) // nil: the network
+	until time.Time                                                         // the machine stands still
+	late  atomic.Int64                                                      // by how much events come later, ns
+	dead  atomic.Bool                                                       // what it still does has no effect
+}
+
+// halt stops the machine, as SIGSTOP does, for a time.
+func (m *machine) halt(d time.Duration) {
+	m.mu.Lock()
+	m.until = time.Now().Add(d)
+	m.mu.Unlock()
+	m.hold()
+}
+
+// hold waits while the machine stands still. All that it does comes by here.
+func (m *machine) hold() {
+	m.mu.Lock()
+	d := time.Until(m.until)
+	m.mu.Unlock()
+	time.Sleep(d)
+}
+
+// die ends the machine, as SIGKILL does.
+func (m *machine) die() {
+	m.dead.Store(true)
+	m.client.Cut()
+}
+
+func (m *machine) setTrip(trip func(next func() (*http.Response, error)) (*http.Response, error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trip = trip
+}
+
+// haltedEngine is an engine whose events a machine that stands still does not see.
+type haltedEngine struct {
+	engine.Engine
+	m *machine
+}
+
+func (e haltedEngine) Watch(
+	ctx context.Context, prefix string, after engine.State, each func([]engine.Entry, engine.State),
+) error {
+	return e.Engine.Watch(ctx, prefix, after, func(entries []engine.Entry, state engine.State) {
+		e.m.hold()
+		time.Sleep(time.Duration(e.m.late.Load()))
+		each(entries, state)
+	})
 }
 
 // start starts a machine, or a new process on one that has ended.
@@ -105,8 +189,8 @@ func (s *site) start(name, stateDir string) *machine {
 	m := &machine{site: s, name: name, client: s.store.Client(), b: broker.New(s.now)}
 	keys, err := keyring.Decode(s.keys.Encode())
 	if err == nil {
-		m.Fleet, err = Open(m.client, keys, name, stateDir, s.now, Callbacks{
-			Configured: m.configured, Came: m.b.Share, Renew: func(p string) { m.b.Renew(p) },
+		m.Fleet, err = Open(haltedEngine{m.client, m}, keys, name, stateDir, s.now, Callbacks{
+			Configured: m.configured, Came: m.b.Share, Renew: func(p string) { m.hold(); m.b.Renew(p) },
 			Gone: func(p string) {
 				m.b.Remove(context.Background(), p)
 				m.mu.Lock()
@@ -142,7 +226,10 @@ func (m *machine) RoundTrip(r *http.Request) (*http.Response, error) {
 	m.mu.Lock()
 	trip := m.trip
 	m.mu.Unlock()
-	next := func() (*http.Response, error) { return m.site.network.RoundTrip(r) }
+	if m.dead.Load() {
+		return nil, errors.New("the machine is gone")
+	}
+	next := func() (*http.Response, error) { return m.site.send(r) }
 	if trip != nil {
 		return trip(next)
 	}

@@ -127,7 +127,7 @@ func (f *Fleet) read(ctx context.Context, p *profile) ([]engine.Entry, error) {
 // token returns the token in an entry as one of this machine, if it is newer than what is known and serves. f.mu is
 // held.
 func (f *Fleet) token(p *profile, e engine.Entry, known map[string]had) (t grant.Token, variant string, ok bool) {
-	_, kind, variant, _ := f.part(e.Key)
+	_, kind, variant := f.part(e.Key)
 	if kind != kindToken || p.source == nil || f.offset == 0 || p.rec.SignedOut || !p.there || len(e.Value) == 0 {
 		return grant.Token{}, "", false
 	}

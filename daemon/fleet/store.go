@@ -231,10 +231,13 @@ func (f *Fleet) replace(
 		conditions = nil
 	}
 	changes := []engine.Change{{Key: key, Value: sealed}}
-	if token != nil {
+	if token != nil && !f.rules.apart {
 		changes = append(changes, *token)
 	}
 	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
+	if token != nil && f.rules.apart && swapped {
+		f.engine.Swap(ctx, nil, []engine.Change{*token})
+	}
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
 		swapped, state, err = f.wasWritten(ctx, p, sealed)
@@ -281,9 +284,6 @@ func (f *Fleet) answered(ctx context.Context, p *profile, t *turn, item keystore
 	if newest, ok := f.memory.of(p.id); ok && f.isRolledBack(p) {
 		generation = max(generation, newest.Generation+1)
 	}
-	if !rotated && f.rules.noGeneration {
-		generation = t.rec.Generation
-	}
 	next, err := t.rec.answered(item, generation)
 	if err != nil {
 		return err
@@ -329,6 +329,9 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	r, err := f.unseal(p, newest.Sealed)
 	f.mu.Lock()
 	revision, behind := p.revision, newest.Generation > p.rec.Generation
+	if p.presented(f.machine) {
+		r.Doubt = unanswered
+	}
 	p.flushAt = 0
 	changes := []engine.Change{{Key: f.recordKey(p)}}
 	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
@@ -352,8 +355,20 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	_, _, err = f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if err == nil || errors.Is(err, engine.ErrUnknown) {
-		f.read(ctx, p)
+		_, err = f.read(ctx, p)
 	}
+	if err != nil { // soon again: until it is written another machine may take over
+		f.mu.Lock()
+		p.flushAt = f.now().Boot + flushEvery
+		f.mu.Unlock()
+		f.rouse()
+	}
+}
+
+// presented reports whether another machine may have sent the refresh token of the record in the engine, which ends the
+// session at some servers if it was used before.
+func (p *profile) presented(by string) bool {
+	return p.rec.Doubt != "" || len(p.rec.Block) > 0 || p.rec.Intent != nil && p.rec.Intent.Machine != by
 }
 
 // PendingError implements [credential.Store].

@@ -18,7 +18,9 @@ import (
 // readStored reads which server the profile's stored credential is sealed for. Its secrets are wiped.
 func (l *Login) readStored() error {
 	stores := []*keystore.PendingStore{&l.logins.Stores.Kept, &l.logins.Stores.Memory}
-	if l.params.Ephemeral {
+	if was := l.logins.Profiles.Named(l.params.Profile); l.params.Fleet || was != nil && was.Fleet {
+		stores = []*keystore.PendingStore{&l.logins.Stores.Shared}
+	} else if l.params.Ephemeral {
 		stores = stores[1:]
 	} else if was := l.logins.Profiles.Named(l.params.Profile); was == nil || !was.Ephemeral {
 		stores = stores[:1]

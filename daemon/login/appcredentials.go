@@ -86,6 +86,7 @@ func (l *Login) notCreatedError(err error, title string) error {
 // there to lose; one that replaces another is proven before. What cannot be stored is held in memory.
 func (l *Login) storeCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult,
 	error) {
+	l.stage(nil)
 	if old == nil {
 		unstored := l.storeOrHold(ctx, item)
 		if err := l.save(); err != nil {
@@ -105,6 +106,7 @@ func (l *Login) storeCreated(ctx context.Context, item keystore.Item, old *keyst
 			return protocol.LoginResult{}, l.storeBeside(ctx, err, item)
 		}
 	}
+	l.stage(&t)
 	if err := l.storeOrHold(ctx, item); err != nil {
 		return protocol.LoginResult{}, l.createdNotStoredError(err, item.ClientID)
 	}

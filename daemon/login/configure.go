@@ -24,6 +24,9 @@ func (l *Login) configure() error {
 	if broken := l.logins.Profiles.Broken(l.params.Profile); broken != nil {
 		return broken
 	}
+	if err := l.checkFleet(); err != nil {
+		return err
+	}
 	if err := l.readStored(); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
 		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, TargetAudience: q.TargetAudience,
-		WiderScope: q.WiderScope, StrictScope: q.StrictScope,
+		WiderScope: q.WiderScope, StrictScope: q.StrictScope, Fleet: q.Fleet,
 	}
 	if err := l.checkAddresses(); err != nil {
 		return p, nil, err
@@ -220,6 +223,7 @@ func merged(was, now config.Profile) config.Profile {
 			*f.old = *f.new
 		}
 	}
+	was.Fleet = was.Fleet || now.Fleet
 	was.WiderScope, was.StrictScope = was.WiderScope || now.WiderScope, was.StrictScope || now.StrictScope
 	if now.Prefix != nil {
 		was.Prefix = now.Prefix

@@ -133,8 +133,8 @@ var givenFields = map[string]struct {
 	}},
 }
 
-// notGiven are the fields that a person does not type.
-var notGiven = []string{"Profile", "Confirm"}
+// notGiven are the fields that a person does not type, and Fleet, which needs a fleet (packaging/e2e).
+var notGiven = []string{"Profile", "Confirm", "Fleet"}
 
 // givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it
 // refuses.

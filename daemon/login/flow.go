@@ -132,6 +132,7 @@ func (l *Login) storeSignIn(item keystore.Item, t grant.Token, existing *keystor
 			return protocol.LoginResult{}, err
 		}
 	}
+	l.stage(&t)
 	unstored := l.storeIfChanged(ctx, item)
 	result, err := l.finish(item, t, protocol.SignedIn)
 	if err == nil && unstored != nil {

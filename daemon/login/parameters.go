@@ -54,6 +54,7 @@ var parameters = []parameter{
 	{field: "Header", flag: "header"},
 	{field: "Prefix", flag: "prefix"},
 	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
+	{field: "Fleet", flag: "fleet"},         // refused by checkFleet
 	{"Scope", "scope", (*Login).noToken},
 	{"Audience", "audience", (*Login).noToken},
 	{"ResourceIndicator", "resource-indicator", (*Login).noToken},

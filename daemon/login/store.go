@@ -18,15 +18,31 @@ import (
 // pauseTime is how long a login waits for a request of the broker that is under way with the profile's credential.
 const pauseTime = 20 * time.Second
 
-// Stores is where the credentials of profiles are: those of ephemeral profiles in Memory, all others in Kept.
+// Stores is where the credentials of profiles are: those of ephemeral profiles in Memory, those of the fleet in Shared,
+// all others in Kept.
 type Stores struct {
-	Kept, Memory keystore.PendingStore
+	Kept, Memory, Shared keystore.PendingStore
+	Fleet                Fleet // nil only in tests
+}
+
+// Fleet is the fleet that this machine may be in.
+type Fleet interface {
+	// Usable returns why no profile can be the fleet's, or nil.
+	Usable() error
+	// Store is the store of its profiles as a renewal uses it.
+	Store() credential.Store
+	// Stage says what the next Set of a profile's credential stores beside it for all machines: the configuration, and
+	// the token of the sign-in where it is not nil.
+	Stage(p *profile.Profile, t *grant.Token)
 }
 
 // Of returns where a profile's credential is.
 func (s *Stores) Of(p *profile.Profile) *keystore.PendingStore {
-	if p.Ephemeral {
+	switch {
+	case p.Ephemeral:
 		return &s.Memory
+	case p.Fleet:
+		return &s.Shared
 	}
 	return &s.Kept
 }
@@ -34,6 +50,9 @@ func (s *Stores) Of(p *profile.Profile) *keystore.PendingStore {
 // Source returns a profile's credential as the broker uses it.
 func (s *Stores) Source(p *profile.Profile) broker.Source {
 	c := &credential.Source{Profile: p.Name, Store: s.Of(p), Endpoint: p.Endpoint}
+	if p.Fleet && !p.Ephemeral && s.Fleet != nil {
+		c.Store = s.Fleet.Store()
+	}
 	// a session has the scope and audience of its sign-in, and servers refuse to be asked for them again
 	if !p.Kind().Session() {
 		c.Scope, c.Audience = p.Scope, p.Audience
@@ -58,6 +77,35 @@ func (l *Login) storeIfChanged(ctx context.Context, item keystore.Item) error {
 		}
 	}
 	return l.storeOrHold(ctx, item)
+}
+
+// stage tells the fleet what to store beside the credential of one of its profiles.
+func (l *Login) stage(t *grant.Token) {
+	if l.profile.Fleet && l.logins.Stores.Fleet != nil {
+		l.logins.Stores.Fleet.Stage(l.profile, t)
+	}
+}
+
+// checkFleet refuses a profile that cannot be the fleet's.
+func (l *Login) checkFleet() error {
+	was := l.logins.Profiles.Named(l.params.Profile)
+	if !l.params.Fleet {
+		if was != nil && was.Fleet && l.params.Ephemeral {
+			return protocol.InvalidParams("profile %q is the fleet's, so it cannot be kept in memory only", was.Name)
+		}
+		return nil
+	}
+	switch fleet := l.logins.Stores.Fleet; {
+	case l.params.Ephemeral:
+		return protocol.InvalidParams("--fleet and --ephemeral exclude each other")
+	case was != nil && !was.Fleet:
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is this machine's own, and is not replaced "+
+			"by one of the fleet: log it out here first, or take another name", was.Name), "groat logout "+was.Name)
+	case fleet == nil:
+		return protocol.NewError(protocol.Config, "this machine is in no fleet", "groat fleet --help")
+	default:
+		return fleet.Usable()
+	}
 }
 
 // storeOrHold stores an item, or holds it in memory and returns why it could not be stored. The refusals that a server

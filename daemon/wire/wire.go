@@ -15,6 +15,10 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/credential"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
+	"github.com/groat-dev/groat/daemon/fleet/member"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/origin"
@@ -201,7 +205,33 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
+	if e := ofFleet(err); e != nil {
+		return e, true
+	}
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false
+}
+
+// ofFleet is the table's part for a fleet and its engine; nil where err is of neither.
+func ofFleet(err error) *protocol.Error {
+	say := func(kind protocol.Kind, hint string) *protocol.Error {
+		return protocol.NewError(kind, err.Error(), hint)
+	}
+	switch {
+	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, engine.ErrUnknown), errors.Is(err, engine.ErrCompacted),
+		errors.Is(err, credential.ErrOtherTurn), errors.Is(err, grant.ErrLate):
+		return say(protocol.Temporary, "groat fleet status")
+	case errors.Is(err, engine.ErrRefused):
+		return say(protocol.Config, "groat fleet status")
+	case errors.Is(err, member.ErrRemoved):
+		return say(protocol.Config, "groat fleet leave")
+	case errors.Is(err, member.ErrOlder), errors.Is(err, member.ErrWithheld), errors.Is(err, member.ErrOtherFleet),
+		errors.Is(err, keyring.ErrEpoch), errors.Is(err, keyring.ErrDamaged):
+		return say(protocol.Temporary, "groat fleet status")
+	case errors.Is(err, member.ErrState), errors.Is(err, keyring.ErrEncoding), errors.Is(err, member.ErrFull),
+		errors.Is(err, member.ErrExists):
+		return say(protocol.Config, "groat fleet leave --forget")
+	}
+	return nil
 }
 
 // signInBeside is how to sign in another profile for a scope and audience at a profile's server.

@@ -109,7 +109,7 @@ BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
            groat get  3.129ms  2.027ms  4.751ms                1.89   500
     groat get --json  3.605ms   1.42ms  1.916ms                2.18   500
 `
-	s, err := readSpeed(out, cold)
+	s, err := readSpeed(out + cold)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,11 +123,11 @@ BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
 	for _, broken := range []string{
 		"", strings.Replace(out, "ratio", "rate", 1), strings.Replace(out, "CacheHit", "Other", 1),
 	} {
-		if _, err := readSpeed(broken, cold); err == nil {
+		if _, err := readSpeed(broken + cold); err == nil {
 			t.Errorf("a number is missing, and no error: %q", broken)
 		}
 	}
-	if _, err := readSpeed(out, ""); err == nil {
+	if _, err := readSpeed(out); err == nil {
 		t.Error("no cold start, and no error")
 	}
 }

@@ -133,6 +133,8 @@ var noSecret = map[string]string{
 	"daemon/config.Profile.RefreshAuth":                 "a method",
 	"daemon/grant/preset.How.RefreshAuth":               "a method",
 	"daemon/grant/preset.Provider.AssertionAudience":    "a name",
+	"daemon/config.Fleet.Key":                           "a path",
+	"protocol.FleetParams.Key":                          "a path",
 	"daemon/fleet/member.state.Keyring":                 "on its way into a Secret; wiped",
 	"daemon/fleet/member.invitation.Secret":             "on its way into what is sealed; wiped",
 	"daemon/fleet.publishedMembers.IDToken":             "on its way into a Secret; wiped",

@@ -1,6 +1,7 @@
 // Man writes groat's manual and the completions for shells, each from the one text there is: groat(1) from what --help
-// says of each command, groatd(8) from groatd's own -h, groat-config(5) from daemon/config/KEYS.md, groat-protocol(7)
-// from protocol/PROTOCOL.md. What stands nowhere else is in the .md files beside this program.
+// says of each command and from daemon/grant/preset/RECIPES.md, groatd(8) from groatd's own -h, groat-config(5) from
+// daemon/config/KEYS.md, groat-protocol(7) from protocol/PROTOCOL.md. What stands nowhere else is in the .md files
+// beside this program.
 //
 //	man -bin DIR -out DIR [-release VERSION] [-date 2006-01-02]
 //
@@ -48,12 +49,13 @@ type page struct {
 
 func (g *generator) pages() []page {
 	return []page{
-		{"groat", "1", "User Commands", map[string]func() (string, error){"about": g.about, "commands": g.commands}},
+		{"groat", "1", "User Commands", map[string]func() (string, error){
+			"about": g.about, "commands": g.commands, "recipes": fromFile("daemon/grant/preset/RECIPES.md", -1)}},
 		{"groatd", "8", "System Administration", map[string]func() (string, error){"flags": g.daemonFlags}},
 		{"groat-config", "5", "File Formats", map[string]func() (string, error){
-			"keys": fromFile("daemon/config/KEYS.md"), "network": g.networkKeys}},
+			"keys": fromFile("daemon/config/KEYS.md", 1), "network": g.networkKeys}},
 		{"groat-protocol", "7", "Protocols", map[string]func() (string, error){
-			"protocol": fromFile("protocol/PROTOCOL.md")}},
+			"protocol": fromFile("protocol/PROTOCOL.md", 1)}},
 	}
 }
 

@@ -35,7 +35,8 @@ func TestManual(t *testing.T) {
 	for name, wants := range map[string][]string{
 		"groat": {"groat(1)", "groat 1.2.3-4-gabc_d", "2026-11-29", "\ngroat helper git\n", "\ngroat completion\n",
 			"the time you ask for.\n", "--secret-stdin\n", "eval \"$(groat get spatiafi --output export)\"",
-			"groat login ", "credential.https://git.example.com.helper"},
+			"groat login ", "OTHER SERVERS", "CILogon\n",
+			"groat login cilogon --issuer https://cilogon.org --client-id YOUR-CLIENT-ID", "credential.https://git.example.com.helper"},
 		"groatd":       {"groatd(8)", "-check", "-socket path", "SIGHUP"},
 		"groat-config": {"groat-config(5)", "token_endpoint: The server's token endpoint.", "no_proxy"},
 		"groat-protocol": {"groat-protocol(7)", `→ {"jsonrpc":"2.0","id":1,"method":"hello"}`, "65,536 bytes",

@@ -16,8 +16,9 @@ var (
 // made says of a page how it came to be, which is nothing for the manual.
 var made = regexp.MustCompile(`(?m)^This page is made from .*\n\n`)
 
-// fromFile returns what follows the title of a page, with each heading one level higher.
-func fromFile(path string) func() (string, error) {
+// fromFile returns what follows the title of a page, with each heading up levels higher. Below "##" are man's
+// subsections.
+func fromFile(path string, up int) func() (string, error) {
 	return func() (string, error) {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -27,7 +28,7 @@ func fromFile(path string) func() (string, error) {
 		var b strings.Builder
 		for line := range fences(body) {
 			if m := heading.FindStringSubmatch(line.text); m != nil && !line.code {
-				line.text = m[1][1:] + " " + m[2]
+				line.text = strings.Repeat("#", len(m[1])-up) + " " + m[2]
 			}
 			b.WriteString(line.text + "\n")
 		}

@@ -26,6 +26,7 @@ var (
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	clients  = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: client: (.+)$`)
 	ran      = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: notebooks: (.+)$`)
+	places   = regexp.MustCompile(`(?m)^place: (.+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
@@ -69,6 +70,20 @@ var parts = []part{
 		command:      []string{"packaging/packages/prove.sh"},
 		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
 		result:       passed,
+	},
+	{
+		name: "firsthour",
+		what: "From nothing to the first token in fresh trees of Debian 12 and 13: the commands that a person types " +
+			"and how long they take on this machine, on six kinds of place.",
+		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
+			programs...),
+		paths: []string{"packaging/proof/firsthour.sh", "packaging/proof/typist.py", "packaging/testing/debian-tree.sh",
+			"packaging/packages", "packaging/install"},
+		command: []string{"packaging/proof/firsthour.sh"},
+		shortCommand: []string{"sh", "-c",
+			"bash -n packaging/proof/firsthour.sh && echo 'ok firsthour.sh can be read'"},
+		result: passed,
+		lists:  places,
 	},
 	{
 		name: "systemd",

@@ -196,5 +196,5 @@ func (m *Member) persist(ctx context.Context) error {
 		return err
 	}
 	defer s.Wipe()
-	return m.Keep(ctx, s)
+	return m.Keep(ctx, m.keys.Fleet(), s)
 }

@@ -371,12 +371,17 @@ func (m *Member) invited(ctx context.Context, id string) (c known, invited, aske
 	return c, invited, asked, at, err
 }
 
+// openInvitation opens an invitation. One that was made before the newest epoch is good no more: a machine that was
+// removed since has read it.
 func (m *Member) openInvitation(e engine.Entry) (c known, err error) {
-	text, _, err := m.keys.Open(e.Key, kindInvitation, e.Value)
+	text, epoch, err := m.keys.Open(e.Key, kindInvitation, e.Value)
 	if err != nil {
 		return c, err
 	}
 	defer text.Wipe()
+	if epoch != m.keys.Epoch() {
+		return c, errNothing
+	}
 	var i invitation
 	plain := text.AppendTo(nil)
 	defer clear(plain)

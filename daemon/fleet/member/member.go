@@ -48,7 +48,7 @@ type Options struct {
 	Engine engine.Engine
 	Now    clock.Func
 	// Keep stores what [Member.State] returns before the member acts on a new key. The secret stays the caller's.
-	Keep func(context.Context, keystore.Secret) error
+	Keep func(ctx context.Context, fleet string, state keystore.Secret) error
 	// Changed is told after the machines or the epoch have changed, or the member was removed. It must not block.
 	Changed func()
 	// Warn is told what a person should know: something in the engine that no member has written.

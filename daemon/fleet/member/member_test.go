@@ -46,7 +46,7 @@ func (s *site) options() (*machine, Options) {
 	x := &machine{client: s.engine.Client(), stop: func() error { return nil }}
 	return x, Options{
 		Engine: x.client, Now: s.now,
-		Keep: func(_ context.Context, secret keystore.Secret) error {
+		Keep: func(_ context.Context, _ string, secret keystore.Secret) error {
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			x.kept = secret.Clone()
@@ -570,4 +570,83 @@ func TestLostAnswers(t *testing.T) {
 			s.agree([]string{"a", "b"}, a, b)
 		})
 	}
+}
+
+// What is written through the fence is sealed with a key that every member has, and no removed machine.
+func TestNothingIsWrittenWithAnOldKey(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b, c := s.join(a, "b"), s.join(a, "c")
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		key := a.key("p/name/record")
+		write := func(x *machine) bool {
+			value, err := x.Keys().Seal(key, "record", []byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			swapped, _, err := x.Fenced().Swap(s.Context(), nil, []engine.Change{{Key: key, Value: value}})
+			if err != nil {
+				t.Error(err)
+			}
+			return swapped
+		}
+		if !write(b) {
+			t.Fatal("nothing was written")
+		}
+		b.stop() // so that it does not hear of the removal
+		if err := a.Remove(s.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		before := s.engine.Entries()
+		if write(b) {
+			t.Error("a value was written with the key of an epoch that is over")
+		}
+		if !slices.EqualFunc(before, s.engine.Entries(), func(x, y engine.Entry) bool { return x.Revision == y.Revision }) {
+			t.Error("something was written")
+		}
+		if !write(b) || b.Keys().Epoch() != 2 {
+			t.Errorf("the second try, in epoch %d, was refused", b.Keys().Epoch())
+		}
+		time.Sleep(time.Second)
+
+		// The removed machine writes with the key that it has.
+		value, err := c.keys.Seal(key, "record", []byte("forged"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.engine.Put(engine.Change{Key: key, Value: value})
+		if entries, _, err := a.Fenced().Read(s.Context(), key); err != nil || len(entries) > 0 {
+			t.Errorf("what the removed machine wrote is shown: %v, %v", entries, err)
+		}
+		if _, _, err := c.Fenced().Read(s.Context(), key); !errors.Is(err, ErrRemoved) {
+			t.Errorf("the removed machine reads: %v", err)
+		}
+	})
+}
+
+// A machine that was removed has read the invitations that were open, and joins by none of them.
+func TestARemovalEndsInvitations(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b, c := s.join(a, "b"), s.join(a, "c")
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		code, err := a.Invite(s.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Remove(s.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.tryJoin(code, "c"); !errors.Is(err, ErrExpired) {
+			t.Errorf("the removed machine joins again: %v", err)
+		}
+		s.agree([]string{"a", "b"}, a, b)
+		for _, x := range []*machine{a, b} {
+			if err := x.Retire(s.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		b = s.run(s.restart(b))
+		s.agree([]string{"a", "b"}, a, b)
+	})
 }

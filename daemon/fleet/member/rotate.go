@@ -154,15 +154,43 @@ func (m *Member) tidy(ctx context.Context, old string) {
 			return
 		}
 	}
+	m.reseal(ctx)
+}
+
+// Retire forgets the keys of older epochs. The caller has sealed all else anew that was sealed with them; the log is
+// sealed anew here, if it is not yet.
+func (m *Member) Retire(ctx context.Context) error {
+	release, err := m.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := m.sync(ctx); err != nil {
+		return err
+	}
+	epoch := m.keys.Epoch()
+	if err := m.reseal(ctx); err != nil {
+		return err
+	}
+	m.keys.Retire(epoch)
+	return m.persist(ctx)
+}
+
+// errMoved: the log was changed while it was sealed anew.
+var errMoved = errors.New("the fleet's log has changed meanwhile")
+
+// reseal seals the log with the newest key.
+func (m *Member) reseal(ctx context.Context) error {
 	entries, _, err := m.Engine.Read(ctx, m.key("m/log/"))
 	if err != nil {
-		return
+		return err
 	}
 	for part := range slices.Chunk(entries, batch) {
 		if !m.resealLog(ctx, part) {
-			return
+			return errMoved
 		}
 	}
+	return nil
 }
 
 // resealLog seals entries that are sealed with an older key again. It reports whether they could be.

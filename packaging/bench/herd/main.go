@@ -55,8 +55,12 @@ func run(o options, asJSON bool) error {
 	r := results{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
 		LoadBefore: agent.Load()}
 	for range o.rounds {
-		for _, autostart := range []bool{false, true} {
-			p, err := measureProcesses(o, autostart)
+		for _, measure := range []func() (processes, error){
+			func() (processes, error) { return measureFloor(o) },
+			func() (processes, error) { return measureProcesses(o, false) },
+			func() (processes, error) { return measureProcesses(o, true) },
+		} {
+			p, err := measure()
 			if err != nil {
 				return fmt.Errorf("processes: %w", err)
 			}
@@ -84,8 +88,11 @@ func (r *results) print() error {
 	fmt.Fprintln(w, "processes, one cold token\tthe server takes\tmedian\tall have ended\tfailed\trequests\tbusy\t")
 	for _, p := range r.Processes {
 		name := "groatd runs"
-		if p.Autostart {
+		switch {
+		case p.Autostart:
 			name = "groatd is started"
+		case p.Floor:
+			name = "empty Go programs"
 		}
 		fmt.Fprintf(w, "%d, %s\t%v\t%v\t%v\t%d\t%d\t%.0f %%\t\n", p.Count, name, p.Latency, p.Median, p.Ended,
 			p.Failed, p.Requests, 100*p.MachineBusy)

@@ -113,15 +113,15 @@ class Connections(unittest.TestCase):
         now = [0.0]
 
         def slow(server: Groatd, request: dict[str, Any]) -> None:
-            now.append(now.pop() + 0.6)
+            now.append(now.pop() + 60)
 
         with standin.groatd(slow) as server, mock.patch.object(groat, "time", clock):
             for call in (groat.request, lambda *args, **kw: asyncio.run(groat.async_request(*args, **kw))):
                 server.requests.clear()
-                self.assertRaises(groat.Unreachable, call, "hello", timeout=1)
+                self.assertRaises(groat.Unreachable, call, "hello", timeout=100)
                 self.assertEqual(len(server.requests), 2)
                 server.requests.clear()
-                self.assertRaises(groat.Unreachable, call, "hello", timeout=3)
+                self.assertRaises(groat.Unreachable, call, "hello", timeout=300)
                 self.assertEqual(len(server.requests), 3)
 
     def test_a_connection_that_is_lost_is_closed(self) -> None:
@@ -401,11 +401,11 @@ class Starting(unittest.TestCase):
                     with open(home + "/bin/groat", "w", encoding="utf-8") as f:
                         f.write(script)
                     os.chmod(home + "/bin/groat", 0o700)
-                with mock.patch.object(groat, "_START_TIME", 0.5), self.assertRaises(kind) as caught:
+                patience = 0.5 if name == "groat hangs" else 60
+                with mock.patch.object(groat, "_START_TIME", patience), self.assertRaises(kind) as caught:
                     groat.token("work")
                 self.assertIn(text, str(caught.exception))
                 self.assertLessEqual(str(caught.exception).count("\n"), 1)
-
 
     def test_groat_where_make_install_puts_it(self) -> None:
         with standin.environment(PATH="relative:~/bin") as home:

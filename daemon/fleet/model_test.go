@@ -1,0 +1,510 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/packaging/testing/tier"
+)
+
+// action is one choice of the checker.
+type action struct {
+	m    int // -1: time passes
+	what deed
+}
+
+type deed string
+
+const (
+	goes       deed = "goes on"
+	crashes    deed = "crashes"
+	pauses     deed = "is paused"
+	resumes    deed = "goes on after its pause"
+	lands      deed = "stands still, and the server handles its request"
+	loses      deed = "does not get the answer"
+	isCut      deed = "is cut off from the engine, which has not heard it"
+	isCutAfter deed = "is cut off from the engine, which has heard it"
+	heals      deed = "is no longer cut off"
+	timePasses deed = "time passes"
+)
+
+// mishap is a fault that has happened, and where.
+type mishap struct {
+	fault fault
+	step  step
+}
+
+// run is one execution and what has happened in it.
+type execution struct {
+	*world
+	done    []action
+	mishaps []mishap
+	idle    int // how often time has passed although nobody waits
+}
+
+func (x *execution) order(m *modelMachine, o order) {
+	m.orders <- o
+	<-m.here
+	x.watch()
+}
+
+// watch lets every machine that can see what the engine has; so does the watch of [Fleet.Run], at once.
+func (x *execution) watch() {
+	for _, m := range x.machines {
+		if m.stands != gone && !m.paused && !m.cut && m.watched != x.changes {
+			m.watched = x.changes
+			m.f.take(x.mem.Entries(), engine.State{Now: modelEpoch.Add(x.now)}, false)
+		}
+	}
+}
+
+// due returns when the machine renews unasked, and when it writes back what the engine does not have; 0 is never.
+func (m *modelMachine) due() (renew, flush time.Duration) {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	p := m.f.profiles["work"]
+	return p.due, p.flushAt
+}
+
+// ready reports whether a machine may go on now.
+func (x *execution) ready(i int) bool {
+	m := x.machines[i]
+	switch m.stands {
+	case gone:
+		return false
+	case ahead: // they are alike: one begins after the other
+		due, _ := m.due()
+		return i == 0 || x.machines[i-1].stands != ahead || due != 0 && due <= x.now
+	case over:
+		due, flush := m.due()
+		return !m.cut && (due != 0 && due <= x.now && m.made < 2 || flush != 0 && flush <= x.now)
+	case waiting:
+		select {
+		case <-m.changed:
+			return true
+		default:
+			return m.until <= x.now
+		}
+	}
+	return true
+}
+
+// choices are the actions that are possible, of faults at most so many.
+func (x *execution) choices(faults int) (all []action) {
+	busy, paused := false, false
+	for i, m := range x.machines {
+		can := func(what deed) { all = append(all, action{i, what}) }
+		if m.stands == gone {
+			continue
+		}
+		mayFail := len(x.mishaps) < faults && m.stands != ahead && (m.stands != over || m.got)
+		if m.paused {
+			paused = true
+			can(resumes)
+			if m.stands == flying {
+				can(lands)
+				busy = busy || m.flightTo <= x.now
+			}
+			if mayFail {
+				can(crashes)
+			}
+			continue
+		}
+		if x.ready(i) {
+			can(goes)
+			due, _ := m.due()
+			busy = busy || m.stands != ahead || due != 0 && due <= x.now
+		}
+		if mayFail {
+			x.faultsOf(m, can)
+		}
+		if m.cut {
+			can(heals)
+		}
+	}
+	if next := x.nextTime(); !busy && (next != 0 || paused && x.idle < 2) {
+		all = append(all, action{-1, timePasses})
+	}
+	return all
+}
+
+// faultsOf are the faults that can happen to a machine where it stands.
+func (x *execution) faultsOf(m *modelMachine, can func(deed)) {
+	if m.stands == waiting || m.stands == over {
+		if m.got {
+			can(crashes)
+		}
+		return
+	}
+	can(crashes)
+	can(pauses)
+	switch {
+	case m.stands == flying || m.stands == answered:
+		can(loses)
+		if !m.cut {
+			can(isCut)
+		}
+	case m.stands == sending && !m.cut, m.stands == reading && !m.cut:
+		can(isCut)
+	case m.stands == swapping && !m.cut:
+		can(isCut)
+		can(isCutAfter)
+	}
+}
+
+// stepOf is where a machine is, as the tables call it.
+func stepOf(m *modelMachine) step {
+	switch {
+	case m.got:
+		return beforeResult
+	case m.stands == sending:
+		return beforeSend
+	case m.stands == flying:
+		return onItsWay
+	case m.stands == answered, m.stands == swapping && m.holds:
+		return handled
+	case m.holds:
+		return intentMade
+	}
+	return beforeIntent
+}
+
+// do makes a choice happen.
+func (x *execution) do(a action) {
+	x.done = append(x.done, a)
+	if a.m < 0 {
+		next := x.nextTime()
+		if next == 0 {
+			next = x.now + TakeOver
+			x.idle++
+		}
+		x.now = next
+		return
+	}
+	m := x.machines[a.m]
+	happens := func(f fault, at step) { x.mishaps = append(x.mishaps, mishap{f, at}) }
+	switch a.what {
+	case goes:
+		x.order(m, goOn)
+	case crashes:
+		happens(crash, stepOf(m))
+		m.orders <- end
+		m.stands = gone
+	case pauses:
+		happens(stopped, stepOf(m))
+		m.paused = true
+	case lands:
+		x.order(m, goOn)
+	case resumes:
+		m.paused = false
+		x.watch()
+	case loses:
+		happens(noAnswer, stepOf(m))
+		x.order(m, breakOff)
+	case isCut:
+		happens(partition, stepOf(m))
+		m.cut = true
+		if m.stands == reading || m.stands == swapping {
+			x.order(m, refuse)
+		}
+	case isCutAfter:
+		at := intentMade
+		if m.holds {
+			at = resultMade
+		}
+		happens(partition, at)
+		m.cut = true
+		x.order(m, lose)
+	case heals:
+		m.cut = false
+		x.watch()
+	}
+}
+
+// nextTime is when something becomes possible that is not now; 0 where time alone changes nothing.
+func (x *execution) nextTime() (next time.Duration) {
+	soonest := func(t time.Duration) {
+		if t > x.now && (next == 0 || t < next) {
+			next = t
+		}
+	}
+	for _, m := range x.machines {
+		due, flush := m.due()
+		switch {
+		case m.stands == gone:
+		case m.paused && m.stands == flying:
+			soonest(m.flightTo)
+		case m.paused:
+		case m.stands == waiting:
+			soonest(m.until)
+		case m.stands == ahead:
+			soonest(due)
+		case m.stands == over && !m.cut:
+			soonest(flush)
+			if m.made < 2 {
+				soonest(due)
+			}
+		}
+	}
+	return next
+}
+
+// state is all that decides what can still happen, and how it is judged.
+func (x *execution) state() [16]byte {
+	h := fnv.New128a()
+	fmt.Fprintln(h, x.now, x.server.text(), x.engineText(), x.posts, x.mishaps, x.idle)
+	for _, token := range slices.Sorted(maps.Keys(x.presented)) {
+		fmt.Fprintln(h, token, x.presented[token])
+	}
+	for _, m := range x.machines {
+		m.f.mu.Lock()
+		p := m.f.profiles["work"]
+		fmt.Fprintln(h, m.stands, m.until, m.holds, m.got, m.paused, m.cut, m.flightTo, m.made, m.history, m.err,
+			p.intentSeen, p.blockSeen, p.due, p.flushAt, p.revision)
+		m.f.mu.Unlock()
+	}
+	return [16]byte(h.Sum(nil))
+}
+
+// end ends what still runs.
+func (x *execution) end() {
+	for _, m := range x.machines {
+		if m.stands != gone {
+			m.orders <- end
+		}
+	}
+}
+
+// tables are those of FLEET.md: what is said of a fault at a step, for one server.
+type tables map[mishap]string
+
+func readTables(t *testing.T, kind serverKind) tables {
+	t.Helper()
+	document, err := os.ReadFile("FLEET.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := tables{}
+	for _, f := range []fault{crash, stopped, noAnswer, partition} {
+		for i, row := range tableUnder(t, string(document), string(f), trialSteps(f)) {
+			said[mishap{f, trialSteps(f)[i]}] = row[slices.Index(serverKinds, kind)]
+		}
+	}
+	return said
+}
+
+// judge says what is wrong at the end of an execution, or "".
+func (x *execution) judge(said tables) string {
+	mayLose, mayRepeat, under := false, false, 0
+	for _, m := range x.mishaps {
+		cell := said[m]
+		mayLose = mayLose || cell == "lost"
+		mayRepeat = mayRepeat || cell != "kept"
+		if cell != "kept" {
+			under++
+		}
+	}
+	if x.kind == "30 s grace" && len(x.mishaps) > 1 && under > 0 {
+		mayLose = true // the second one may keep the others from taking over within the grace
+	}
+	most := 0
+	for _, n := range x.presented {
+		most = max(most, n)
+	}
+	rotating, requests := x.kind != "not rotating", x.posts
+	err := x.ask()
+	lost := err != nil
+	switch {
+	case lost && !mayLose:
+		return "lost"
+	case rotating && most > 1 && !mayRepeat:
+		return "presented twice"
+	case rotating && most > 1+len(x.mishaps):
+		return "presented too often"
+	case lost && !errors.Is(err, broker.ErrRotationLost):
+		return fmt.Sprintf("not explained (%v)", err)
+	case len(x.mishaps) == 0 && requests != 1:
+		return "too many requests"
+	}
+	return ""
+}
+
+// ask renews ten minutes after all is well again, on each machine that is left, or on one that starts.
+func (x *execution) ask() (err error) {
+	x.free = true
+	x.now += 10 * time.Minute
+	left := slices.DeleteFunc(slices.Clone(x.machines), func(m *modelMachine) bool { return m.stands == gone })
+	if len(left) == 0 {
+		left = append(left, x.newMachine("m9", rules{}))
+	}
+	for _, m := range left {
+		m.cut = false
+	}
+	all := x.machines
+	x.machines = left
+	defer func() { x.machines, x.free = all, false }()
+	for _, m := range left {
+		x.watch()
+		m.f.doDue(context.Background())
+		if _, e := m.source.Obtain(context.Background(), grant.Request{}, broker.Now); broker.NeedsLogin(e) {
+			err = e
+		}
+	}
+	return err
+}
+
+// bound is how far the checker goes.
+type bound struct{ machines, faults int }
+
+// explored is what the checker has found.
+type explored struct {
+	states, executions int
+	wrong              string // empty: nothing
+	trace              []action
+}
+
+// explore runs the shipped code in every order in which the machines' steps, the passing of time and the faults can
+// come, up to the bound. It executes anew for each order that branches off, and leaves out states that it has seen.
+func explore(kind serverKind, b bound, r rules, said tables) (found explored) {
+	seen := map[[16]byte]struct{}{}
+	open := [][]action{nil}
+	for len(open) > 0 {
+		path := open[len(open)-1]
+		open = open[:len(open)-1]
+		x := &execution{world: newWorld(kind, b.machines, r)}
+		found.executions++
+		for _, m := range x.machines {
+			<-m.here
+		}
+		x.watch()
+		for _, a := range path {
+			x.do(a)
+		}
+		for {
+			state := x.state()
+			if _, was := seen[state]; was {
+				break
+			}
+			seen[state] = struct{}{}
+			choices := x.choices(b.faults)
+			if len(choices) == 0 {
+				if wrong := x.judge(said); wrong != "" && found.wrong == "" {
+					found.wrong, found.trace = wrong, x.done
+				}
+				break
+			}
+			for _, a := range choices[1:] {
+				open = append(open, append(slices.Clip(x.done), a))
+			}
+			x.do(choices[0])
+		}
+		x.end()
+		if found.wrong != "" {
+			break
+		}
+	}
+	found.states = len(seen)
+	return found
+}
+
+func (e explored) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d states, %d executions", e.states, e.executions)
+	if e.wrong != "" {
+		fmt.Fprintf(&b, ": %s, when", e.wrong)
+		for _, a := range e.trace {
+			if a.m < 0 {
+				fmt.Fprintf(&b, "\n\ttime passes")
+			} else {
+				fmt.Fprintf(&b, "\n\tm%d %s", a.m, a.what)
+			}
+		}
+	}
+	return b.String()
+}
+
+// modelBound is the environment variable that sets the checker's bound: machines and faults, as in "3,2".
+const modelBound = "GROAT_FLEET_BOUND"
+
+// TestFleetModel: in every order of steps and faults, up to the bound, no login is lost that FLEET.md says is kept, and
+// no refresh token is presented twice but where it says so.
+func TestFleetModel(t *testing.T) {
+	tier.Long(t, "it runs some ten thousand executions")
+	bounds := []bound{{3, 0}, {2, 1}}
+	if set := os.Getenv(modelBound); set != "" {
+		machines, faults, _ := strings.Cut(set, ",")
+		n, err := strconv.Atoi(machines)
+		k, err2 := strconv.Atoi(faults)
+		if err != nil || err2 != nil {
+			t.Fatalf("%s=%q is not machines,faults", modelBound, set)
+		}
+		bounds = []bound{{n, k}}
+	}
+	for _, b := range bounds {
+		for _, kind := range serverKinds {
+			t.Run(fmt.Sprintf("%d machines, %d faults, %s", b.machines, b.faults, kind), func(t *testing.T) {
+				t.Parallel()
+				found := explore(kind, b, rules{}, readTables(t, kind))
+				if t.Log(found); found.wrong != "" {
+					t.Fail()
+				}
+			})
+		}
+	}
+}
+
+// withoutRule is what goes wrong where a rule of FLEET.md is left out.
+type withoutRule struct {
+	rule  string // as FLEET.md calls it
+	off   rules
+	kind  serverKind
+	bound bound
+	wrong string
+}
+
+var withoutRules = []withoutRule{
+	{"intent before sending", rules{noIntent: true}, "strict", bound{2, 0}, "presented twice"},
+	{"intent by compare-and-swap", rules{blindIntent: true}, "strict", bound{2, 0}, "presented twice"},
+	{"send deadline", rules{noDeadline: true}, "strict", bound{2, 1}, "presented twice"},
+	{"take-over after a wait", rules{noTakeOver: true}, "strict", bound{2, 0}, "presented twice"},
+	{"result by compare-and-swap", rules{blindResult: true}, "FAPI", bound{2, 1}, "lost"},
+	{"late successor", rules{noSuccessor: true}, "strict", bound{2, 1}, "lost"},
+	{"shared refusal", rules{noRefusal: true}, "strict", bound{3, 1}, "presented too often"},
+	{"doubt in the record", rules{noDoubt: true}, "strict", bound{2, 1}, "not explained"},
+	{"token with the record", rules{apart: true}, "strict", bound{2, 0}, "too many requests"},
+}
+
+// TestFleetRules: each rule of FLEET.md is needed. Without it, and with all others, the checker finds an order of steps
+// in which what the table of rules names goes wrong.
+func TestFleetRules(t *testing.T) {
+	document, err := os.ReadFile("FLEET.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range withoutRules {
+		t.Run(w.rule, func(t *testing.T) {
+			t.Parallel()
+			found := explore(w.kind, w.bound, w.off, readTables(t, w.kind))
+			t.Log(found)
+			if wrong, _, _ := strings.Cut(found.wrong, " ("); wrong != w.wrong {
+				t.Errorf("without it: %q, want %q", wrong, w.wrong)
+			}
+			row := fmt.Sprintf("| %s | %s | %d | %d | %s |", w.rule, w.kind, w.bound.machines, w.bound.faults, w.wrong)
+			if !strings.Contains(string(document), "\n"+row+"\n") {
+				t.Errorf("FLEET.md lacks the row %s", row)
+			}
+		})
+	}
+}
