@@ -35,7 +35,7 @@ type site struct {
 	server   *sandbox.Server
 	address  string // of the server
 	machines []*machine
-	next     int // the number of the next token
+	last     int // the number of the token that was asked for last; the first is that of scopes[0]
 }
 
 // scopes are what the session may ask for: each set of them is a token of its own, and a request.
@@ -54,13 +54,22 @@ type machine struct {
 	log     bytes.Buffer
 }
 
+// programs are what machines run.
+type programs struct {
+	bin  string // the directory of groat and groatd
+	fast string // a groatd whose wall clock is two hours fast, for one machine; empty is none
+}
+
 // newSite makes a fleet of so many machines, signed in as "work" at a server that treats refresh tokens so.
-func newSite(t *testing.T, machines int, mode sandbox.Refresh) *site {
+func newSite(t *testing.T, machines int, programs programs, mode sandbox.Refresh) *site {
 	t.Helper()
-	s := &site{t: t, etcd: parts.StartEtcd(t, machines), bin: parts.Binaries(t)}
+	s := &site{t: t, etcd: parts.StartEtcd(t, machines), bin: programs.bin, last: 1}
 	s.serve(mode)
 	for i := range machines {
 		s.machines = append(s.machines, s.newMachine(i))
+	}
+	if programs.fast != "" {
+		s.machines[machines-1].program = programs.fast
 	}
 	ca := []string{"--ca", s.etcd.CA, "--user", s.etcd.User, "--password-stdin", "--json"}
 	for i, m := range s.machines {
@@ -78,7 +87,7 @@ func newSite(t *testing.T, machines int, mode sandbox.Refresh) *site {
 	}
 	s.signIn(s.machines[0])
 	for _, m := range s.machines {
-		m.await("", "s0")
+		m.await("", scopes[0])
 	}
 	return s
 }
@@ -90,6 +99,7 @@ func (s *site) serve(mode sandbox.Refresh) {
 	s.server = sandbox.New(sandbox.Options{
 		Control: true, Refresh: mode, Device: sandbox.Device{Interval: time.Second},
 		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None}},
+		Users:   []sandbox.User{{Name: "alice@example.com", Password: "dummy-password"}},
 	})
 	s.t.Cleanup(func() { s.server.Close() })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -135,7 +145,9 @@ func (s *site) signIn(m *machine) {
 		defer close(approved)
 		for ctx.Err() == nil {
 			for _, code := range s.server.Devices() {
-				s.server.ApproveDevice(code)
+				if err := s.server.ApproveDevice(code); err != nil {
+					s.t.Error(err)
+				}
 				return
 			}
 			time.Sleep(20 * time.Millisecond)
@@ -261,10 +273,10 @@ func (m *machine) await(other, scope string) string {
 
 // fresh returns scopes for which no token was asked for yet.
 func (s *site) fresh() string {
-	s.next++
+	s.last++
 	var set []string
 	for i, scope := range scopes {
-		if s.next&(1<<i) != 0 {
+		if s.last&(1<<i) != 0 {
 			set = append(set, scope)
 		}
 	}
