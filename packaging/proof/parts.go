@@ -212,6 +212,19 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 		result:       faults,
 	},
 	{
+		name: "fleet",
+		what: "A thousand faults in fleets of real groatds, on three nodes of etcd each: kill -9, SIGSTOP and a cut " +
+			"of the machine that renews, of a node, of the leader, of a minority, of the majority; a restored " +
+			"backup; a clock two hours fast. No login is lost.",
+		packages: append([]string{"./packaging/fleet"}, programs...),
+		paths:    []string{"packaging/testing/network.sh"},
+		env:      []string{"GROAT_FLEET_SITES=8", "GROAT_FLEET_FAULTS=1000"},
+		shortEnv: []string{"GROAT_FLEET_SITES=1", "GROAT_FLEET_FAULTS=1"},
+		command: []string{"go", "test", "-count=1", "-timeout=5h", "-parallel=8", "-v", "-run=^TestFleet$",
+			"./packaging/fleet"},
+		result: faults,
+	},
+	{
 		name:     "fuzz",
 		what:     "Every fuzz target for ten minutes, or for FUZZTIME.",
 		packages: everything,
