@@ -51,8 +51,8 @@ var parts = []part{
 	},
 	{
 		name: "orders",
-		what: "Every order in which the steps of a fleet's machines and one or two faults can come, up to the bound that " +
-			"daemon/fleet/FLEET.md states, at each kind of server.",
+		what: "Every order in which the steps of a fleet's machines and one or two faults can come, up to the bound " +
+			"that daemon/fleet/FLEET.md states, at each kind of server.",
 		packages: []string{"./daemon/fleet"},
 		env:      []string{"GROAT_FLEET=all"},
 		shortEnv: []string{"GROAT_FLEET="},
