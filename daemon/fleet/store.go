@@ -46,17 +46,40 @@ func (f *Fleet) Turn(ctx context.Context, name string, r grant.Request) (t grant
 			return grant.Token{}, false, err
 		case until == 0:
 			return grant.Token{}, false, nil
-		case f.now().Boot >= began+turnLimit:
-			return grant.Token{}, false, credential.ErrOtherTurn
 		case until <= f.now().Boot:
 			f.flush(ctx, p)
-			continue
 		}
-		f.wait(ctx, changed, min(until, began+turnLimit))
-		if err := ctx.Err(); err != nil {
-			return grant.Token{}, false, err
+		for free := until; free > f.now().Boot; free, changed = f.busy(p) {
+			if f.now().Boot >= began+turnLimit {
+				return grant.Token{}, false, credential.ErrOtherTurn
+			}
+			f.wait(ctx, changed, min(free, began+turnLimit))
+			if err := ctx.Err(); err != nil {
+				return grant.Token{}, false, err
+			}
+			if t, ok := f.brought(p, variant, known); ok {
+				return t, true, nil
+			}
 		}
 	}
+}
+
+// busy returns until when another machine's request may be under way, as far as was seen.
+func (f *Fleet) busy(p *profile) (until time.Duration, changed <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.watching {
+		return 0, p.changed // only reading shows it
+	}
+	return f.freeAt(p), p.changed
+}
+
+// brought returns the token of a variant that the watch has brought, if this machine had not had it.
+func (f *Fleet) brought(p *profile, variant string, known map[string]had) (grant.Token, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, _, ok := f.token(p, p.tokens[variant], known)
+	return t, ok
 }
 
 // published returns the token of a variant among the entries, if this machine has not had it.
