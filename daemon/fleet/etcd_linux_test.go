@@ -49,8 +49,8 @@ func (a *arrivals) came(machine, token string) {
 	}
 }
 
-// Two hundred machines on three nodes of etcd, or a thousand: all ask at once for a token that none has, which costs one
-// request; then three renewals, each of which is on all of them within a second, where nothing else runs.
+// Two hundred machines on three nodes of etcd, or a thousand: all ask at once for a token that none has, which costs
+// one request; then three renewals, each of which is on all of them within a second, where nothing else runs.
 func TestManyMachinesOnEtcd(t *testing.T) {
 	machines := manyMachines / 5
 	if os.Getenv(everyOrder) == "all" {
@@ -71,6 +71,8 @@ func TestManyMachinesOnEtcd(t *testing.T) {
 	came := &arrivals{have: map[string]map[string]bool{}, all: map[string]chan struct{}{}, n: machines}
 	var configured atomic.Int64
 	ready := make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
 	for i := range machines {
 		m := s.start(fmt.Sprintf("m%d", i), "")
 		share, configure := m.tell.Came, m.tell.Configured
@@ -87,12 +89,12 @@ func TestManyMachinesOnEtcd(t *testing.T) {
 			}
 		}
 		m.Fleet.mu.Unlock()
-		all = append(all, m)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	if err := all[0].Replace(ctx, "work", s.session(), []byte("configuration")); err != nil {
-		t.Fatal(err)
+		if all = append(all, m); i > 0 {
+			continue
+		}
+		if err := m.Replace(ctx, "work", s.session(), []byte("configuration")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	await(ctx, t, ready)
 
