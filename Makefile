@@ -99,7 +99,8 @@ bounds:
 	@packaging/testing/install.sh
 	@go run ./packaging/bench/guard
 
-# Every number of the README, on this machine, the other agents' beside groat's; about ten minutes.
+# Every number of the README, on this machine, the other agents' beside groat's; about ten minutes. How fast groat is
+# stands in what "make bench" has written.
 figures: build
 	@go run ./packaging/figures -bin $(BIN)
 

@@ -282,7 +282,8 @@ func TestLogoutNamesWhatUsesTheProfile(t *testing.T) {
 			route: func() (*frame.Route, error) {
 				return &frame.Route{Sockets: frame.Sockets{Explicit: f.socket}, Place: place}, nil
 			}}
-		return outcome{a.main("groat", append([]string{"logout", "work", "--yes"}, args...)), out.String(), errs.String()}
+		code := a.main("groat", append([]string{"logout", "work", "--yes"}, args...))
+		return outcome{code, out.String(), errs.String()}
 	}
 	want := outcome{0, `signed out: profile work is forgotten on this machine
 note: docker still asks for its tokens; groat setup docker work --undo ends that
@@ -293,7 +294,8 @@ note: "/a b" is written again at the next sign-in; groat export --stop '/a b' en
 	if got := logout(); got != want {
 		t.Errorf("%+v", got)
 	}
-	want = outcome{0, `{"profile":"work","forgotten":true,"setups":["docker","git"],"exports":["/h","/a b"]}` + "\n", ""}
+	want = outcome{0, `{"profile":"work","forgotten":true,"setups":["docker","git"],"exports":["/h","/a b"]}
+`, ""}
 	if got := logout("--json"); got != want {
 		t.Errorf("%+v", got)
 	}

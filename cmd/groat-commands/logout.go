@@ -72,15 +72,16 @@ func (a *app) setUpFor(profile string) (tools []string) {
 	return tools
 }
 
-// exportsOf returns the files that groatd keeps of a profile.
+// exportsOf returns the files that groatd keeps of a profile. What cannot be listed is not named: the logout is done.
 func (a *app) exportsOf(ctx context.Context, profile string) (files []string) {
-	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
-		all, _ := exports(ctx, c)
+	a.withClientRetried(ctx, answerTime, func(ctx context.Context, c *protocol.Client) error {
+		all, err := exports(ctx, c)
 		for _, e := range all {
 			if e.Profile == profile {
 				files = append(files, e.Path)
 			}
 		}
+		return err
 	})
 	return files
 }

@@ -48,7 +48,7 @@ func (f *Fleet) tryChange(
 ) (bool, error) {
 	f.mu.Lock()
 	newest, _ := f.memory.of(p.id)
-	t := &turn{rec: p.rec, sealed: p.sealed, revision: p.revision}
+	revision := p.revision
 	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
 		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
 	bad := p.bad
@@ -83,7 +83,7 @@ func (f *Fleet) tryChange(
 		changes = append(changes, *token)
 	}
 	for _, e := range entries {
-		_, kind, _, _ := f.part(e.Key)
+		_, kind, _ := f.part(e.Key)
 		if token != nil && e.Key == token.Key {
 			continue
 		}
@@ -92,7 +92,7 @@ func (f *Fleet) tryChange(
 		}
 	}
 	changes = changes[:min(len(changes), engine.MaxChanges)]
-	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}
+	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
 	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
@@ -102,12 +102,9 @@ func (f *Fleet) tryChange(
 		return false, err
 	}
 	f.heard(state)
-	kept := next
-	kept.item = nil
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t.rec, t.sealed, t.revision = kept, sealed, state.Revision
-	p.turn, p.offer, p.late, p.lateToken = t, nil, nil, nil
+	p.turn, p.offer, p.late, p.lateToken = nil, nil, nil, nil
 	f.observe(p, engine.Entry{Key: f.recordKey(p), Value: sealed, Revision: state.Revision}, state)
 	return true, nil
 }
@@ -126,7 +123,7 @@ func (f *Fleet) sealConfig(p *profile, config []byte) ([]byte, error) {
 // may forget the older keys. What cannot be read is left, and read by nobody.
 func (f *Fleet) Reseal(ctx context.Context) error {
 	for range changeTries {
-		entries, state, err := f.engine.Read(ctx, f.root()+"p/")
+		entries, state, err := f.engine.Read(ctx, f.root())
 		f.reached(err)
 		if err != nil {
 			return err
@@ -149,7 +146,7 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
 func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
-	_, kind, _, _ := f.part(e.Key)
+	_, kind, _ := f.part(e.Key)
 	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
 	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
 		return false, err
@@ -179,7 +176,7 @@ func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.newest {
-		key := root + "p/" + id + "/" + kindRecord
+		key := root + id + "/" + kindRecord
 		plain, epoch, err := keys.Open(key, kindRecord, r.Sealed)
 		if err != nil || epoch == keys.Epoch() {
 			plain.Wipe()

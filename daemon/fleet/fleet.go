@@ -60,9 +60,6 @@ type Callbacks struct {
 	// Renew is told that a profile is to be renewed although no caller waits, since another machine has begun to and
 	// did not finish: [broker.Broker.Renew].
 	Renew func(profile string)
-	// Others is told all entries of the fleet that belong to no profile: members, keys, invitations. Where whole is set
-	// these are all there are; else they are changes, and one with a nil Value was deleted.
-	Others func(entries []engine.Entry, state engine.State, whole bool)
 	// Reached is told when the engine answers again, and that it does not, with why.
 	Reached func(err error)
 }
@@ -89,20 +86,21 @@ type Fleet struct {
 	offset   time.Duration       // the engine's time since 1970, less boot time here; 0 is not known
 	watching bool
 	lost     error         // why the engine does not answer, nil where it does
+	unkept   error         // why what was seen last is not on this machine's disk
 	wake     chan struct{} // has room for one: the minder is to look again
 }
 
-// rules are what FLEET.md's counter-examples leave out.
+// rules are what the counter-examples of FLEET.md leave out.
 type rules struct {
-	noIntent     bool // sends without an intent in the record
-	noDeadline   bool // sends however late
-	noTakeOver   bool // takes over at once
-	blindIntent  bool // writes the intent whatever the record is by then
-	blindResult  bool // writes the result whatever the record is by then
-	noSuccessor  bool // drops a successor that came late
-	noRefusal    bool // keeps a server's refusal to itself
-	noDoubt      bool // forgets that an intent was taken over
-	noGeneration bool // a server that does not rotate leaves the generation as it is
+	noIntent    bool // sends without an intent in the record
+	blindIntent bool // writes the intent whatever the record is by then
+	noDeadline  bool // sends however late
+	noTakeOver  bool // takes over at once
+	blindResult bool // writes the result whatever the record is by then
+	noSuccessor bool // drops a successor that came late
+	noRefusal   bool // does not heed a refusal that another machine had
+	noDoubt     bool // forgets that an intent was taken over
+	apart       bool // publishes the token after the record, and not with it
 }
 
 // profile is what this machine knows of one. The Fleet's mu guards it.
@@ -131,7 +129,8 @@ type profile struct {
 	lateToken  *engine.Change // to be published with it
 	offer      *offer         // for the next record
 	had        map[string]had // :: variant → the newest token that the broker has
-	turn       *turn
+	turn       *turn          // nil where none is under way
+	nonce      string         // of this process's last intent
 }
 
 // offer is a token that is to be published with the next record.
@@ -151,8 +150,6 @@ type turn struct {
 	sealed   []byte
 	revision int64
 	sendBy   time.Duration
-	nonce    string // of its intent
-	began    time.Duration
 	had      map[string]had // as it was when the renewal began
 	again    bool           // another machine was faster
 }
@@ -179,21 +176,19 @@ func Open(
 // Root returns the prefix of all keys of a fleet in its engine.
 func Root(fleet string) string { return "/groat/" + fleet + "/" }
 
-func (f *Fleet) root() string                         { return Root(f.keys.Fleet()) }
-func (f *Fleet) below(p *profile) string              { return f.root() + "p/" + p.id + "/" }
+// root is the prefix of all profiles.
+func (f *Fleet) root() string { return Root(f.keys.Fleet()) + "p/" }
+
+func (f *Fleet) below(p *profile) string              { return f.root() + p.id + "/" }
 func (f *Fleet) recordKey(p *profile) string          { return f.below(p) + kindRecord }
 func (f *Fleet) configKey(p *profile) string          { return f.below(p) + kindConfig }
 func (f *Fleet) tokenKey(p *profile, v string) string { return f.below(p) + kindToken + "/" + v }
 
 // part takes a key of a profile apart.
-func (f *Fleet) part(key string) (id, kind, variant string, ok bool) {
-	rest, ok := strings.CutPrefix(key, f.root()+"p/")
-	if !ok {
-		return "", "", "", false
-	}
-	id, rest, _ = strings.Cut(rest, "/")
+func (f *Fleet) part(key string) (id, kind, variant string) {
+	id, rest, _ := strings.Cut(strings.TrimPrefix(key, f.root()), "/")
 	kind, variant, _ = strings.Cut(rest, "/")
-	return id, kind, variant, true
+	return id, kind, variant
 }
 
 // profile returns what is known of a profile, new if need be. f.mu is held.
@@ -227,7 +222,8 @@ type Status struct {
 	At time.Time
 	// Renewing is the name of the machine whose renewal is under way, or empty.
 	Renewing string
-	// Err is why the fleet's engine does not answer, or what is wrong with the profile's record; nil where all is well.
+	// Err is why the fleet's engine does not answer, what is wrong with the profile's record, or why this machine could
+	// not note on its disk what it has seen; nil where all is well.
 	Err error
 	// RolledBack: the engine was put back to an older copy than this machine has seen.
 	RolledBack bool
@@ -244,6 +240,9 @@ func (f *Fleet) Status(name string) Status {
 	s := Status{Err: f.lost, RolledBack: p.rolledBack}
 	if s.Err == nil {
 		s.Err = p.bad
+	}
+	if s.Err == nil {
+		s.Err = f.unkept
 	}
 	if !p.there {
 		return s

@@ -111,18 +111,18 @@ func decode(text []byte, to any, version *int) error {
 	if strictjson.Check(text) != nil {
 		return errRecord
 	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(to) == nil && *version == format {
+		return nil
+	}
 	var head struct {
 		Version int `json:"v"`
 	}
 	if json.Unmarshal(text, &head) == nil && head.Version > format {
 		return ErrNewer
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if d.Decode(to) != nil || *version != format {
-		return errRecord
-	}
-	return nil
+	return errRecord
 }
 
 // wipe forgets the credential.

@@ -79,23 +79,20 @@ func (f *Fleet) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// take takes in all entries of the fleet, or changes of some: configurations first, for without one the rest of a
-// profile is of nobody.
+// take takes in all entries of the fleet's profiles, or changes of some: configurations first, for without one the rest
+// of a profile is of nobody.
 func (f *Fleet) take(entries []engine.Entry, state engine.State, whole bool) {
-	var others, tokens []engine.Entry
+	var tokens []engine.Entry
 	records := map[string]engine.Entry{}
 	seen := map[string]bool{}
 	for _, e := range entries {
-		id, kind, _, ok := f.part(e.Key)
-		switch {
-		case !ok:
-			others = append(others, e)
-		case kind == kindConfig:
+		switch id, kind, _ := f.part(e.Key); kind {
+		case kindConfig:
 			seen[id] = true
 			f.takeConfig(id, e)
-		case kind == kindRecord:
+		case kindRecord:
 			records[id] = e
-		case kind == kindToken:
+		case kindToken:
 			tokens = append(tokens, e)
 		}
 	}
@@ -107,9 +104,6 @@ func (f *Fleet) take(entries []engine.Entry, state engine.State, whole bool) {
 	}
 	for _, e := range tokens {
 		f.takeToken(e)
-	}
-	if f.tell.Others != nil && (whole || len(others) > 0) {
-		f.tell.Others(others, state, whole)
 	}
 }
 
@@ -201,14 +195,13 @@ func (f *Fleet) takeAbsent(configs map[string]bool, records map[string]engine.En
 
 // takeToken gives a token that another machine has published to the broker.
 func (f *Fleet) takeToken(e engine.Entry) {
-	id, _, _, _ := f.part(e.Key)
+	id, _, variant := f.part(e.Key)
 	f.mu.Lock()
 	p := f.byID[id]
 	if p == nil {
 		f.mu.Unlock()
 		return
 	}
-	_, _, variant, _ := f.part(e.Key)
 	before, had := p.had[variant]
 	t, _, ok := f.token(p, e, p.hadLongAgo())
 	f.mu.Unlock()

@@ -94,7 +94,7 @@ func (f *Fleet) begin(p *profile, known map[string]had) (until time.Duration, ch
 	if err := f.blocked(p, now); err != nil {
 		return 0, nil, err
 	}
-	p.turn = &turn{rec: p.rec, sealed: p.sealed, revision: p.revision, began: now, had: known}
+	p.turn = &turn{rec: p.rec, sealed: p.sealed, revision: p.revision, had: known}
 	return 0, nil, nil
 }
 
@@ -183,7 +183,7 @@ func (f *Fleet) MarkSent(ctx context.Context, name string) (doubt, err error) {
 	}
 	next.Intent, next.Block = &intent{Machine: f.machine, Nonce: f.nonce()}, nil
 	f.mu.Lock()
-	t.nonce = next.Intent.Nonce
+	p.nonce = next.Intent.Nonce
 	f.mu.Unlock()
 	swapped, err := f.replace(ctx, p, t, &next, nil, f.rules.blindIntent)
 	switch {
@@ -231,10 +231,13 @@ func (f *Fleet) replace(
 		conditions = nil
 	}
 	changes := []engine.Change{{Key: key, Value: sealed}}
-	if token != nil {
+	if token != nil && !f.rules.apart {
 		changes = append(changes, *token)
 	}
 	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
+	if token != nil && f.rules.apart && swapped {
+		f.engine.Swap(ctx, nil, []engine.Change{*token})
+	}
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
 		swapped, state, err = f.wasWritten(ctx, p, sealed)
@@ -272,7 +275,15 @@ func (f *Fleet) Rotate(ctx context.Context, name string, _ keystore.Secret, item
 	if err != nil {
 		return err
 	}
+	defer f.end(p)
 	return f.answered(ctx, p, t, item, true)
+}
+
+// end ends a renewal.
+func (f *Fleet) end(p *profile) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.turn, p.offer = nil, nil
 }
 
 // answered writes the next generation.
@@ -280,9 +291,6 @@ func (f *Fleet) answered(ctx context.Context, p *profile, t *turn, item keystore
 	generation := t.rec.Generation + 1
 	if newest, ok := f.memory.of(p.id); ok && f.isRolledBack(p) {
 		generation = max(generation, newest.Generation+1)
-	}
-	if !rotated && f.rules.noGeneration {
-		generation = t.rec.Generation
 	}
 	next, err := t.rec.answered(item, generation)
 	if err != nil {
@@ -329,6 +337,9 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	r, err := f.unseal(p, newest.Sealed)
 	f.mu.Lock()
 	revision, behind := p.revision, newest.Generation > p.rec.Generation
+	if p.presented(f.machine) {
+		r.Doubt = unanswered
+	}
 	p.flushAt = 0
 	changes := []engine.Change{{Key: f.recordKey(p)}}
 	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
@@ -362,6 +373,12 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	}
 }
 
+// presented reports whether another machine may have sent the refresh token of the record in the engine, which ends the
+// session at some servers if it was used before.
+func (p *profile) presented(by string) bool {
+	return p.rec.Doubt != "" || len(p.rec.Block) > 0 || p.rec.Intent != nil && p.rec.Intent.Machine != by
+}
+
 // PendingError implements [credential.Store].
 func (f *Fleet) PendingError(name string) error {
 	f.mu.Lock()
@@ -381,6 +398,7 @@ func (f *Fleet) Settle(ctx context.Context, name string, failed error) error {
 	if err != nil || f.rules.noIntent && failed != nil {
 		return err
 	}
+	defer f.end(p)
 	r, err := f.unseal(p, t.sealed)
 	if err != nil {
 		return err

@@ -391,10 +391,11 @@ func TestB29WhatIsNoTokenIsNotHandedOn(t *testing.T) {
 	}()
 	handed := func(token string) map[string]any {
 		return map[string]any{"access_token": token, "token_type": "Bearer", "expires_at": time.Now().Unix() + 600,
-			"expires_in": 600, "profile": "work", "api": "https://example.com", "header": "Authorization: Bearer " + token}
+			"expires_in": 600, "profile": "work", "api": "https://example.com",
+			"header": "Authorization: Bearer " + token}
 	}
-	for _, bad := range []string{"AT-1\nhost=evil.example", "AT-1\r\nX-Evil: 1", `AT-1" proxy="evil`, "AT-1 evil", "AT-1\x00",
-		"AT-1\u202eevil"} {
+	for _, bad := range []string{"AT-1\nhost=evil.example", "AT-1\r\nX-Evil: 1", `AT-1" proxy="evil`, "AT-1 evil",
+		"AT-1\x00", "AT-1\u202eevil"} {
 		result.Store(jsonText(handed(bad)))
 		for program, call := range helperCalls {
 			c := call("https", "example.com", "/x")

@@ -21,7 +21,8 @@ const noSecrets = "secrets found where none may be"
 // document returns all of FIGURES.md.
 func (f figures) document() []byte {
 	var b bytes.Buffer
-	b.WriteString("# Figures\n\nWritten by `make figures`, which measures all of it anew; people do not edit it. " +
+	b.WriteString("# Figures\n\nWritten by `make figures`, which measures it anew, and takes from " +
+		"[RESULTS.md](../bench/RESULTS.md) how fast groat is; people do not edit it. " +
 		"The README has the first lines.\n\n")
 	b.WriteString(opening)
 	for _, line := range f.brief() {

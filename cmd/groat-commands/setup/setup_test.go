@@ -212,7 +212,8 @@ func TestLinesAroundWhatStays(t *testing.T) {
 		}
 		gap := []string{"", "\n", "\n  ", " "}[r.IntN(4)]
 		text := func(all []string) []byte { return []byte("{" + gap + strings.Join(all, ","+gap) + gap + "}\n") }
-		for _, c := range []setup.Change{{Before: text(before), After: text(after)}, {Before: text(after), After: text(before)}} {
+		was, is := text(before), text(after)
+		for _, c := range []setup.Change{{Before: was, After: is}, {Before: is, After: was}} {
 			shown := ""
 			for _, l := range c.Lines() {
 				shown += l.Text + "\n"

@@ -1310,9 +1310,11 @@ async def _async_call(method: str, params: dict[str, Any], timeout: float) -> di
 def _chosen(e: UnknownProfile, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters with $GROAT_PROFILE's profile, where it is one of several that list the target; else the error."""
     profile, choices = os.environ.get("GROAT_PROFILE"), e.data.get("choices")
-    if profile and "profile" not in params and isinstance(choices, dict):
-        if profile in choices or len(choices) >= _MOST_CHOICES:
+    if "profile" not in params and isinstance(choices, dict):
+        if profile and (profile in choices or len(choices) >= _MOST_CHOICES):
             return {**params, "profile": profile}
+        if len(choices) > 1 and not e.hint.startswith("groat get --target "):  # which is for a path that is missing
+            e.hint = _line("export GROAT_PROFILE=" + min(choices))
     raise e
 
 
@@ -1510,7 +1512,7 @@ class Auth:
     is followed without the token. A request that brings a header of the same name is sent as it is. With requests, the
     proxies are those of the environment: give none as proxies for http, which only groat.session would refuse. With
     httpx, a transport of your own that makes a request anew hands on the request's extensions, without which it has no
-    token; so is a request by http to a proxy without one.
+    token; neither has a request that goes to a proxy by http.
 
     Where the API answers with 401, groatd is told, and the request is sent once more with the better token, if there is
     one and if its body can be sent again: no body, text or bytes, and with requests and urllib also a file that can be
@@ -2633,9 +2635,9 @@ _LOGIN = frozenset(
     "revocation_endpoint userinfo_endpoint par grant no_browser client_auth basic username client_id backend "
     "key certificate key_alg key_id assertion_audience assertion_file redirect subject header prefix "
     "new_client secret replace ephemeral scope audience resource_indicator target_audience wider_scope strict_scope "
-    "set resources trust".split()
+    "set resources trust fleet".split()
 )
-_SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
+_SWITCHES = frozenset("fleet no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # as groat has it
 _LISTS = frozenset(("resources", "trust"))
 _FLAGS = {"resources": "api"}  # what groat login calls them, where it is not the same
