@@ -355,6 +355,15 @@ func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 	return p
 }
 
+// fleetInStatus is the fleet as "status" shows it: nil where this machine is in none.
+func (d *Daemon) fleetInStatus() *protocol.FleetResult {
+	s := d.fleet.summary()
+	if s.State == "none" {
+		return nil
+	}
+	return &s
+}
+
 // summary is status without machines and profiles.
 func (f *fleetPart) summary() protocol.FleetResult {
 	f.mu.Lock()
@@ -423,7 +432,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrSelf):
 		return say(protocol.Config, "groat fleet leave")
-	case errors.Is(err, engine.ErrRefused) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
+	case (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
 		return say(protocol.Config, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")
