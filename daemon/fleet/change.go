@@ -48,7 +48,7 @@ func (f *Fleet) tryChange(
 ) (bool, error) {
 	f.mu.Lock()
 	newest, _ := f.memory.of(p.id)
-	t := &turn{rec: p.rec, sealed: p.sealed, revision: p.revision}
+	revision := p.revision
 	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
 		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
 	bad := p.bad
@@ -92,7 +92,7 @@ func (f *Fleet) tryChange(
 		}
 	}
 	changes = changes[:min(len(changes), engine.MaxChanges)]
-	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}
+	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
 	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
@@ -102,12 +102,9 @@ func (f *Fleet) tryChange(
 		return false, err
 	}
 	f.heard(state)
-	kept := next
-	kept.item = nil
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t.rec, t.sealed, t.revision = kept, sealed, state.Revision
-	p.turn, p.offer, p.late, p.lateToken = t, nil, nil, nil
+	p.turn, p.offer, p.late, p.lateToken = nil, nil, nil, nil
 	f.observe(p, engine.Entry{Key: f.recordKey(p), Value: sealed, Revision: state.Revision}, state)
 	return true, nil
 }

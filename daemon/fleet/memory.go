@@ -22,6 +22,7 @@ type memory struct {
 
 	mu     sync.Mutex
 	newest map[string]remembered // :: name in the engine → record
+	failed error                 // why the file is not current
 }
 
 type remembered struct {
@@ -77,14 +78,13 @@ func (m *memory) keep(id string, generation int64, sealed []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.newest[id]
-	if generation < old.Generation || generation == old.Generation && bytes.Equal(sealed, old.Sealed) {
-		return nil
+	if generation >= old.Generation {
+		m.newest[id] = remembered{generation, sealed}
 	}
-	m.newest[id] = remembered{generation, sealed}
-	if generation == old.Generation {
-		return nil // it goes to the disk with the next generation
+	if generation > old.Generation || m.failed != nil { // a change within a generation goes to the disk with the next
+		return m.write()
 	}
-	return m.write()
+	return nil
 }
 
 // write replaces the file. m.mu is held.
@@ -93,8 +93,9 @@ func (m *memory) write() error {
 		return nil
 	}
 	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest})
-	if err != nil {
-		return err
+	if err == nil {
+		err = ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
 	}
-	return ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
+	m.failed = err
+	return err
 }

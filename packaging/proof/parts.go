@@ -26,6 +26,7 @@ var (
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	clients  = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: client: (.+)$`)
 	ran      = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: notebooks: (.+)$`)
+	places   = regexp.MustCompile(`(?m)^place: (.+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
@@ -69,6 +70,20 @@ var parts = []part{
 		command:      []string{"packaging/packages/prove.sh"},
 		shortCommand: []string{"sh", "-c", "bash -n packaging/packages/prove.sh && echo 'ok prove.sh can be read'"},
 		result:       passed,
+	},
+	{
+		name: "firsthour",
+		what: "From nothing to the first token in fresh trees of Debian 12 and 13: the commands that a person types " +
+			"and how long they take on this machine, on six kinds of place.",
+		packages: append([]string{"./packaging/man", "./packaging/sbom", "./daemon/grant/sandbox/serve"},
+			programs...),
+		paths: []string{"packaging/proof/firsthour.sh", "packaging/proof/typist.py", "packaging/testing/debian-tree.sh",
+			"packaging/packages", "packaging/install"},
+		command: []string{"packaging/proof/firsthour.sh"},
+		shortCommand: []string{"sh", "-c",
+			"bash -n packaging/proof/firsthour.sh && echo 'ok firsthour.sh can be read'"},
+		result: passed,
+		lists:  places,
 	},
 	{
 		name: "systemd",
@@ -195,6 +210,19 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 			"./packaging/e2e"},
 		shortCommand: nil,
 		result:       faults,
+	},
+	{
+		name: "fleet",
+		what: "A thousand faults in fleets of real groatds, on three nodes of etcd each: kill -9, SIGSTOP and a cut " +
+			"of the machine that renews, of a node, of the leader, of a minority, of the majority; a restored " +
+			"backup; a clock two hours fast. No login is lost.",
+		packages: append([]string{"./packaging/fleet"}, programs...),
+		paths:    []string{"packaging/testing/network.sh"},
+		env:      []string{"GROAT_FLEET_SITES=8", "GROAT_FLEET_FAULTS=1000"},
+		shortEnv: []string{"GROAT_FLEET_SITES=1", "GROAT_FLEET_FAULTS=1"},
+		command: []string{"go", "test", "-count=1", "-timeout=5h", "-parallel=8", "-v", "-run=^TestFleet$",
+			"./packaging/fleet"},
+		result: faults,
 	},
 	{
 		name:     "fuzz",
