@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
@@ -137,11 +139,28 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			}
 			lost = lost || !swapped
 		}
-		if !lost {
-			return f.memory.reseal(f.root(), f.keys)
+		if lost {
+			continue
 		}
+		if err := f.memory.reseal(f.root(), f.keys); err != nil {
+			return err
+		}
+		return f.readAll(ctx)
 	}
 	return credential.ErrOtherTurn
+}
+
+// readAll takes in every record as it is in the engine now.
+func (f *Fleet) readAll(ctx context.Context) error {
+	f.mu.Lock()
+	all := slices.Collect(maps.Values(f.profiles))
+	f.mu.Unlock()
+	for _, p := range all {
+		if _, err := f.read(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
