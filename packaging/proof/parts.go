@@ -20,6 +20,7 @@ type part struct {
 }
 
 var (
+	orders   = regexp.MustCompile(`orders: (.+)`)
 	faults   = regexp.MustCompile(`faults: (.+)`)
 	matrix   = regexp.MustCompile(`matrix: (.+)`)
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
@@ -47,6 +48,16 @@ var parts = []part{
 		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestRotationMatrix$",
 			"./daemon/credential"},
 		result: faults,
+	},
+	{
+		name: "orders",
+		what: "Every order in which the steps of a fleet's machines and one or two faults can come, up to the bound " +
+			"that daemon/fleet/FLEET.md states, at each kind of server.",
+		packages: []string{"./daemon/fleet"},
+		env:      []string{"GROAT_FLEET=all"},
+		shortEnv: []string{"GROAT_FLEET="},
+		command:  []string{"go", "test", "-count=1", "-timeout=5h", "-v", "-run=^TestFleetModel$", "./daemon/fleet"},
+		result:   orders,
 	},
 	{
 		name:     "servers",
