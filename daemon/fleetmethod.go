@@ -413,6 +413,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 	say := func(kind protocol.Kind, hint string) *protocol.Error {
 		return protocol.NewError(kind, err.Error(), hint)
 	}
+	entering := do == protocol.FleetCreate || do == protocol.FleetJoin
 	typo, mistyped := errors.AsType[*member.TypoError](err)
 	switch {
 	case mistyped:
@@ -432,7 +433,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrSelf):
 		return say(protocol.Config, "groat fleet leave")
-	case (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
+	case entering && (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)):
 		return say(protocol.Config, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")

@@ -26,8 +26,8 @@ func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
 		e.state = "not stored"
 	}
 	var phrases []string
-	for _, words := range []string{tokenWords(p), nextWords(p), renewerWords(p.Fleet, now), s.whoAndWhere(p.Account, p.Issuer),
-		signInWords(p, now)} {
+	for _, words := range []string{tokenWords(p), nextWords(p), renewerWords(p.Fleet, now),
+		s.whoAndWhere(p.Account, p.Issuer), signInWords(p, now)} {
 		if words != "" {
 			phrases = append(phrases, words)
 		}
