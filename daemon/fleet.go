@@ -261,6 +261,7 @@ func (f *fleetPart) membersChanged() {
 	r.epoch = r.member.Keys().Epoch()
 	f.mu.Unlock()
 	if rotated {
+		r.fleet.Rekeyed()
 		go f.reseal(r)
 	}
 }
@@ -332,6 +333,19 @@ func (f *fleetPart) configured(name string, text []byte) {
 func (f *fleetPart) hidden(name string) bool {
 	was := f.d.profiles.Named(name)
 	return was != nil && !was.Fleet || was == nil && f.d.profiles.Broken(name) != nil
+}
+
+// uncovered takes over the fleet's profiles of the names that this machine's own have given up.
+func (f *fleetPart) uncovered(names []string) {
+	r := f.now()
+	if r == nil {
+		return
+	}
+	for _, name := range names {
+		if text := r.fleet.Config(name); text != nil {
+			go f.configured(name, text) // the table of the profiles is locked until its change is over
+		}
+	}
 }
 
 // gone removes a profile that was signed out on some machine.

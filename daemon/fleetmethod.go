@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/fleet"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/member"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -305,6 +306,9 @@ func (f *fleetPart) leave(ctx context.Context, forget bool) (protocol.FleetResul
 		return result, err
 	}
 	if err := f.d.Config.RemoveFleet(); err != nil {
+		return result, err
+	}
+	if err := fleet.Forget(f.d.StateDir, in.ID); err != nil {
 		return result, err
 	}
 	for p := range f.d.profiles.Snapshot().All() {

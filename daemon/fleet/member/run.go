@@ -186,6 +186,9 @@ func (m *Member) attend(ctx context.Context) error {
 func (m *Member) answer(ctx context.Context, id string) error {
 	c, _, _, _, err := m.invited(ctx, id)
 	c.Secret.Wipe()
+	if errors.Is(err, errNothing) {
+		return nil // nobody was invited: attend deletes it
+	}
 	if err != nil || c.by != m.self.id() {
 		pause(ctx, time.Second+rand.N(spread))
 	}
