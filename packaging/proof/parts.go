@@ -57,8 +57,8 @@ var parts = []part{
 		paths:    []string{"packaging/testing/network.sh"},
 		env:      []string{"GROAT_FLEET=all"},
 		shortEnv: []string{"GROAT_FLEET="},
-		command: []string{"go", "test", "-count=1", "-timeout=5h", "-v", "-run=^(TestFleetModel|TestManyMachinesOnEtcd)$",
-			"./daemon/fleet"},
+		command: []string{"go", "test", "-count=1", "-timeout=5h", "-v",
+			"-run=^(TestFleetModel|TestManyMachinesOnEtcd)$", "./daemon/fleet"},
 		result: orders,
 	},
 	{
