@@ -167,7 +167,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"get", "--scope"}, "groat: error: --scope needs a value\ngroat: hint: groat get --help\n"},
 		{[]string{"logs", "-n"}, "groat: error: --lines needs a value\ngroat: hint: groat logs --help\n"},
 		{[]string{"get", "--min-ttl", "x"}, "groat: error: --min-ttl cannot be \"x\": it must be a number of seconds " +
-			"or like \"5m\", and at most 366d0h\ngroat: hint: groat get --help\n"},
+			"or like \"5m\", and at most 366d\ngroat: hint: groat get --help\n"},
 		{[]string{"--nope"}, "groat: error: groat has no flag --nope\ngroat: hint: groat --help\n"},
 		{[]string{"completion", "csh"}, "groat: error: groat completion takes bash, zsh or fish, not \"csh\"\ngroat: " +
 			"hint: groat completion --help\n"},
