@@ -68,7 +68,7 @@ func (a *app) explain(err error) *report.Failure {
 		}
 		f.AddNetwork(e, a.getenv)
 	}
-	f.NamePrograms(a.getenv("PATH"))
+	f.NameDaemon(a.getenv("PATH"))
 	return f
 }
 

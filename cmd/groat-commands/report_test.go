@@ -187,6 +187,9 @@ func TestUsage(t *testing.T) {
 			"planet, earthscope or earthscope-0.2\ngroat: hint: groat export --help\n"},
 		{[]string{"run", "a", "sh", "-c", "true"}, "groat: error: groat run has no flag -c; the command goes " +
 			"behind --: groat run PROFILE -- COMMAND\ngroat: hint: groat run --help\n"},
+		{[]string{"help", "lst"}, "groat: error: there is no command \"lst\"\ngroat: hint: groat list\n"},
+		{[]string{"help", "service", "begin"},
+			"groat: error: there is no command \"service begin\"\ngroat: hint: groat service --help\n"},
 		{[]string{"keystore", "use", "vault"},
 			"groat: error: groat keystore use takes keychain, sealed or memory, not \"vault\"\ngroat: hint: groat " +
 				"keystore use --help\n"},
@@ -195,7 +198,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %+v", tt.args, got)
 		}
 	}
-	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"get", "--help"}, {"login", "-h"},
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"help", "get"}, {"help", "service", "logs"}, {"get", "--help"}, {"login", "-h"},
 		{"helper", "git", "--help"}, {"completion", "bash"}} {
 		if got := run(t, "/nonexistent/s", "", args...); got.code != 0 || got.stderr != "" {
 			t.Errorf("%v: %+v", args, got)

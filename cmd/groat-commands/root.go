@@ -10,7 +10,6 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // execute runs args.
@@ -70,7 +69,7 @@ func refuseUnknownHelp(root *cobra.Command) {
 		c.Args = func(_ *cobra.Command, args []string) error {
 			of, rest, err := root.Find(args)
 			if err == nil && len(rest) > 0 && of.HasSubCommands() {
-				err = errUsage("there is no command "+visible.Name(strings.Join(args, " ")), of.CommandPath())
+				err = errUsage(textNoCommand(args), of.CommandPath())
 			} else if err != nil {
 				err = errUnknownCommand(args[0], similarTo(root, args[0]))
 			}

@@ -85,15 +85,15 @@ func Explain(err error, getenv func(string) string) *Failure {
 	if e, ok := errors.AsType[*frame.Error](err); ok {
 		f.AddNetwork(e, getenv)
 	}
-	f.NamePrograms(getenv("PATH"))
+	f.NameDaemon(getenv("PATH"))
 	return f
 }
 
-// NamePrograms has a hint that begins with groat or groatd name the program that is beside this one, where path leads to
-// none: else the hint could not be typed.
-func (f *Failure) NamePrograms(path string) {
+// NameDaemon has a hint that begins with groatd name the one that is beside this program, where path leads to none: else
+// it could not be typed. That groat is found, the person has shown.
+func (f *Failure) NameDaemon(path string) {
 	name, rest, _ := strings.Cut(f.Hint, " ")
-	if name != "groat" && name != "groatd" {
+	if name != "groatd" {
 		return
 	}
 	for _, dir := range filepath.SplitList(path) {
