@@ -417,9 +417,13 @@ func TestTheIDTokenOfAServiceAccount(t *testing.T) {
 		elsewhere := h.ofMachine("m")
 		elsewhere.TargetAudience = "iap.example"
 		_, err = h.visit(t).Login(t.Context(), elsewhere, h.willing(t))
-		if e := wantError(t, err, ""); !strings.Contains(e.Message, "only a jwt_bearer sign-in") {
+		if e := wantError(t, err, ""); !strings.Contains(e.Message, "asks for") {
 			t.Errorf("%v", e)
 		}
+		person := h.ofDevice("p") // takes the place of the key, and keeps nothing of it
+		person.Scope, person.Replace = "openid read", true
+		h.signIn(t, person)
+		h.goodID(t, "p")
 	})
 }
 

@@ -516,4 +516,19 @@ func TestPages(t *testing.T) {
 	if _, err := c.Profiles(t.Context()); !errors.Is(err, ErrAnswer) {
 		t.Error("a listing that goes round:", err)
 	}
+	for _, malformed := range []string{`{"profiles":1}`, `{"profiles":[],"next":1}`} {
+		pages["m"], first = malformed, "m"
+		if _, err := c.Profiles(t.Context()); !errors.Is(err, ErrAnswer) {
+			t.Errorf("%s: %v", malformed, err)
+		}
+		if _, err := c.Status(t.Context(), ""); !errors.Is(err, ErrAnswer) {
+			t.Errorf("%s: %v", malformed, err)
+		}
+	}
+	first = ""
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Status(ctx, ""); !errors.Is(err, context.Canceled) {
+		t.Error("a listing that nobody waits for:", err)
+	}
 }

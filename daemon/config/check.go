@@ -133,7 +133,11 @@ func (p Profile) check(text []byte) error {
 		if err := grant.CheckTargetAudience(p.TargetAudience); err != nil {
 			return fail("target_audience", "a client id or a URL", "%s", err)
 		}
-		if p.AssertionFile != "" {
+		switch {
+		case p.Kind() != grant.ByJWTBearer:
+			return fail("target_audience", fmt.Sprintf("grant = %q asks for one", grant.ByJWTBearer),
+				"a %s sign-in asks for no ID token with a key", p.Kind())
+		case p.AssertionFile != "":
 			return fail("target_audience", "", "the assertion in %s is another program's, which names no audience",
 				p.AssertionFile)
 		}

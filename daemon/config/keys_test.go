@@ -111,6 +111,9 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		if slices.Contains(session, k.Name) {
 			p.Grant = "password"
 		}
+		if k.Name == "target_audience" {
+			p.Grant = "jwt_bearer"
+		}
 		before, _, err := p.Server()
 		if err != nil {
 			t.Fatal(err)

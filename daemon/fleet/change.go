@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
@@ -48,7 +50,7 @@ func (f *Fleet) tryChange(
 ) (bool, error) {
 	f.mu.Lock()
 	newest, _ := f.memory.of(p.id)
-	t := &turn{rec: p.rec, sealed: p.sealed, revision: p.revision}
+	revision := p.revision
 	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
 		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
 	bad := p.bad
@@ -92,7 +94,7 @@ func (f *Fleet) tryChange(
 		}
 	}
 	changes = changes[:min(len(changes), engine.MaxChanges)]
-	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: t.revision}}
+	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
 	swapped, state, err := f.engine.Swap(ctx, conditions, changes)
 	f.reached(err)
 	if errors.Is(err, engine.ErrUnknown) {
@@ -102,12 +104,9 @@ func (f *Fleet) tryChange(
 		return false, err
 	}
 	f.heard(state)
-	kept := next
-	kept.item = nil
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t.rec, t.sealed, t.revision = kept, sealed, state.Revision
-	p.turn, p.offer, p.late, p.lateToken = t, nil, nil, nil
+	p.turn, p.offer, p.late, p.lateToken = nil, nil, nil, nil
 	f.observe(p, engine.Entry{Key: f.recordKey(p), Value: sealed, Revision: state.Revision}, state)
 	return true, nil
 }
@@ -140,20 +139,35 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			}
 			lost = lost || !swapped
 		}
-		if !lost {
-			return f.memory.reseal(f.root(), f.keys)
+		if lost {
+			continue
 		}
+		if err := f.memory.reseal(f.root(), f.keys); err != nil {
+			return err
+		}
+		return f.readAll(ctx)
 	}
 	return credential.ErrOtherTurn
+}
+
+// readAll takes in every record as it is in the engine now.
+func (f *Fleet) readAll(ctx context.Context) error {
+	f.mu.Lock()
+	all := slices.Collect(maps.Values(f.profiles))
+	f.mu.Unlock()
+	for _, p := range all {
+		if _, err := f.read(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
 func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
 	_, kind, _ := f.part(e.Key)
 	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
-	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
-		return false, err
-	}
+	// What is sealed with a later key needs no other one, and what is sealed with none is nobody's.
 	if err != nil || epoch == f.keys.Epoch() {
 		plain.Wipe()
 		return true, nil

@@ -85,8 +85,13 @@ type Fleet struct {
 	byID     map[string]*profile // :: name in the engine → profile
 	offset   time.Duration       // the engine's time since 1970, less boot time here; 0 is not known
 	watching bool
-	lost     error         // why the engine does not answer, nil where it does
-	wake     chan struct{} // has room for one: the minder is to look again
+	// sealedLater: a configuration was left out since it is sealed with a key that this machine did not have; readAnew
+	// ends the watch, so that everything is read again.
+	sealedLater bool
+	readAnew    context.CancelFunc
+	lost        error         // why the engine does not answer, nil where it does
+	unkept      error         // why what was seen last is not on this machine's disk
+	wake        chan struct{} // has room for one: the minder is to look again
 }
 
 // rules are what the counter-examples of FLEET.md leave out.
@@ -128,7 +133,8 @@ type profile struct {
 	lateToken  *engine.Change // to be published with it
 	offer      *offer         // for the next record
 	had        map[string]had // :: variant → the newest token that the broker has
-	turn       *turn
+	turn       *turn          // nil where none is under way
+	nonce      string         // of this process's last intent
 }
 
 // offer is a token that is to be published with the next record.
@@ -148,8 +154,6 @@ type turn struct {
 	sealed   []byte
 	revision int64
 	sendBy   time.Duration
-	nonce    string // of its intent
-	began    time.Duration
 	had      map[string]had // as it was when the renewal began
 	again    bool           // another machine was faster
 }
@@ -222,7 +226,8 @@ type Status struct {
 	At time.Time
 	// Renewing is the name of the machine whose renewal is under way, or empty.
 	Renewing string
-	// Err is why the fleet's engine does not answer, or what is wrong with the profile's record; nil where all is well.
+	// Err is why the fleet's engine does not answer, what is wrong with the profile's record, or why this machine could
+	// not note on its disk what it has seen; nil where all is well.
 	Err error
 	// RolledBack: the engine was put back to an older copy than this machine has seen.
 	RolledBack bool
@@ -239,6 +244,9 @@ func (f *Fleet) Status(name string) Status {
 	s := Status{Err: f.lost, RolledBack: p.rolledBack}
 	if s.Err == nil {
 		s.Err = p.bad
+	}
+	if s.Err == nil {
+		s.Err = f.unkept
 	}
 	if !p.there {
 		return s
@@ -260,6 +268,16 @@ func (f *Fleet) Names() (names []string) {
 		}
 	}
 	return names
+}
+
+// Config returns the configuration of a profile, or nil where the fleet has none of the name.
+func (f *Fleet) Config(name string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.profiles[name]; p != nil && !p.signedOut() {
+		return p.config
+	}
+	return nil
 }
 
 func (p *profile) signedOut() bool { return p.rec.SignedOut }

@@ -3,14 +3,19 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
+	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
@@ -176,4 +181,195 @@ func TestTakeOverWithoutACaller(t *testing.T) {
 			t.Errorf("%d requests", n)
 		}
 	})
+}
+
+// What a machine reads of a credential is the newest, also after another machine's renewal.
+func TestGetReturnsTheNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(2)
+		all[0].mustGet()
+		if _, err := all[1].b.Verify(t.Context(), "work"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		a, errA := all[0].Get(t.Context(), "work")
+		b, errB := all[1].Get(t.Context(), "work")
+		if errA != nil || errB != nil || !a.RefreshToken.Equal(b.RefreshToken) {
+			t.Errorf("they have different refresh tokens: %v, %v", errA, errB)
+		}
+	})
+}
+
+// A token of a narrower scope is shared as the default one is, and a caller who wants more life than a shared token has
+// left gets a new one.
+func TestVariantsAndMinTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(3)
+		ask := func(m *machine, q broker.Query) grant.Token {
+			t.Helper()
+			q.Profile = "work"
+			token, err := m.b.Token(t.Context(), q)
+			if err != nil {
+				t.Fatalf("%s: %v", m.name, err)
+			}
+			return token
+		}
+		first := ask(all[0], broker.Query{MinTTL: broker.Unset})
+		life := first.Lifetime
+		for _, m := range all[1:] {
+			if got := ask(m, broker.Query{MinTTL: life / 2}); !got.Access.Equal(first.Access) || s.posts() != 1 {
+				t.Errorf("%s has another token, after %d requests", m.name, s.posts())
+			}
+		}
+		time.Sleep(life / 4)
+		second := ask(all[1], broker.Query{MinTTL: life - 30*time.Second})
+		if second.Access.Equal(first.Access) || s.posts() != 2 {
+			t.Errorf("%d requests for a token that is good for longer", s.posts())
+		}
+		synctest.Wait()
+		if got := ask(all[2], broker.Query{MinTTL: life - 30*time.Second}); !got.Access.Equal(second.Access) {
+			t.Error("another machine does not have it")
+		}
+	})
+}
+
+// The clock of a machine that is two hours off makes no difference: nothing is renewed more often, and no token that
+// has expired is served.
+func TestAWrongClockOnOneMachine(t *testing.T) {
+	for _, off := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, revoking)
+			s.off = map[string]time.Duration{"m1": off}
+			all := s.machines(3)
+			for range 12 {
+				for _, m := range all {
+					token := m.mustGet()
+					if left := token.Remaining(s.now()); left < 0 || left > token.Lifetime {
+						t.Errorf("%s serves a token with %v of %v left", m.name, left, token.Lifetime)
+					}
+				}
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+			}
+			if generation := all[0].Status("work").Generation; int64(s.posts()) != generation-1 || s.posts() > 8 {
+				t.Errorf("%d requests made %d generations in an hour", s.posts(), generation-1)
+			}
+		})
+	}
+}
+
+// After the key was rotated nothing in the engine can be read with the old one, and all machines go on.
+func TestReseal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(2)
+		all[0].mustGet()
+		removed, err := keyring.Decode(s.keys.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := keyring.NewKey()
+		for _, m := range all {
+			if err := m.keys.Add(2, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// What nobody has sealed keeps nobody from it: values of no epoch, of a later one, and of none at all.
+		for i, junk := range []string{"", "junk", "\x01\xaa\xbb\xcc\xdd" + strings.Repeat("junk", 20)} {
+			s.store.Put(engine.Change{Key: fmt.Sprintf("%s%032x/record", all[0].root(), i), Value: []byte(junk)})
+		}
+		if err := all[1].Reseal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, e := range s.store.Entries() {
+			id, kind, _ := all[0].part(e.Key)
+			if all[0].byID[id] == nil {
+				continue // junk
+			}
+			if _, _, err := removed.Open(e.Key, kind, e.Value); !errors.Is(err, keyring.ErrEpoch) {
+				t.Errorf("the old key opens %s: %v", e.Key, err)
+			}
+		}
+		for _, m := range all {
+			m.keys.Retire(2)
+			if _, err := m.b.Verify(t.Context(), "work"); err != nil {
+				t.Errorf("%s: %v", m.name, err)
+			}
+		}
+	})
+}
+
+// A profile that was signed in with a key which a machine does not have yet is there once it has the key.
+func TestAProfileBeforeItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(2)
+		key := keyring.NewKey()
+		if err := all[0].keys.Add(2, key); err != nil {
+			t.Fatal(err)
+		}
+		if err := all[0].Replace(t.Context(), "late", s.session(), []byte("configuration")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if names := all[1].Names(); slices.Contains(names, "late") {
+			t.Fatalf("without the key: %q", names)
+		}
+		if err := all[1].keys.Add(2, key); err != nil {
+			t.Fatal(err)
+		}
+		all[1].Rekeyed()
+		time.Sleep(2 * time.Second)
+		if names := all[1].Names(); !slices.Contains(names, "late") {
+			t.Errorf("with the key: %q", names)
+		}
+	})
+}
+
+// What a hostile engine puts in the place of a record is not taken: what was sealed for another place, what is garbage,
+// what a removed machine has sealed, and nothing at all. The newest record is written back.
+func TestAForgedRecord(t *testing.T) {
+	for name, forge := range map[string]func(s *site, record engine.Entry, config engine.Entry) []byte{
+		"garbage":       func(*site, engine.Entry, engine.Entry) []byte { return []byte("garbage") },
+		"another place": func(_ *site, _, config engine.Entry) []byte { return config.Value },
+		"nothing":       func(*site, engine.Entry, engine.Entry) []byte { return nil },
+		"another fleet": func(_ *site, record, _ engine.Entry) []byte {
+			sealed, err := keyring.New().Seal(record.Key, kindRecord, []byte("{}"))
+			if err != nil {
+				panic(err)
+			}
+			return sealed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, revoking)
+				all := s.machines(2)
+				all[0].mustGet()
+				synctest.Wait()
+				var record, config engine.Entry
+				for _, e := range s.store.Entries() {
+					switch _, kind, _ := all[0].part(e.Key); kind {
+					case kindRecord:
+						record = e
+					case kindConfig:
+						config = e
+					}
+				}
+				s.store.Put(engine.Change{Key: record.Key, Value: forge(s, record, config)})
+				time.Sleep(time.Minute)
+				for _, m := range all {
+					if _, err := m.b.Verify(t.Context(), "work"); err != nil {
+						t.Errorf("%s: %v", m.name, err)
+					}
+				}
+				if s.presentedTwice() {
+					t.Error("a refresh token was presented twice")
+				}
+			})
+		})
+	}
 }

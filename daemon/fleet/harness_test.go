@@ -33,6 +33,7 @@ type site struct {
 	store   *engine.Memory
 	keys    *keyring.Keyring
 	began   time.Time
+	off     map[string]time.Duration // :: machine → how wrong its wall clock is
 
 	mu        sync.Mutex
 	presented map[string]int // :: refresh token → how often it was sent
@@ -127,6 +128,7 @@ type machine struct {
 	*Fleet
 	site   *site
 	name   string
+	now    clock.Func
 	client *engine.Client
 	b      *broker.Broker
 	stop   func()
@@ -186,10 +188,15 @@ func (e haltedEngine) Watch(
 // start starts a machine, or a new process on one that has ended.
 func (s *site) start(name, stateDir string) *machine {
 	s.t.Helper()
-	m := &machine{site: s, name: name, client: s.store.Client(), b: broker.New(s.now)}
+	now := func() clock.Instant {
+		i := s.now()
+		i.Wall = i.Wall.Add(s.off[name])
+		return i
+	}
+	m := &machine{site: s, name: name, now: now, client: s.store.Client(), b: broker.New(now)}
 	keys, err := keyring.Decode(s.keys.Encode())
 	if err == nil {
-		m.Fleet, err = Open(haltedEngine{m.client, m}, keys, name, stateDir, s.now, Callbacks{
+		m.Fleet, err = Open(haltedEngine{m.client, m}, keys, name, stateDir, now, Callbacks{
 			Configured: m.configured, Came: m.b.Share, Renew: func(p string) { m.hold(); m.b.Renew(p) },
 			Gone: func(p string) {
 				m.b.Remove(context.Background(), p)
@@ -217,7 +224,7 @@ func (s *site) start(name, stateDir string) *machine {
 func (m *machine) configured(profile string, _ []byte) {
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport = m
-	endpoint := grant.NewEndpoint(m.site.described(), client, m.site.now)
+	endpoint := grant.NewEndpoint(m.site.described(), client, m.now)
 	m.b.Put(map[string]broker.Source{profile: m.Source(profile, endpoint, "", "")})
 }
 

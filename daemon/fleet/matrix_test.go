@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // trialServer is a way in which servers treat refresh tokens.
@@ -189,6 +190,7 @@ func (r *trial) run() string {
 
 // TestFleetMatrix executes the tables of FLEET.md: each cell is exactly what happens.
 func TestFleetMatrix(t *testing.T) {
+	tier.Long(t, "it renews some hundred times")
 	document, err := os.ReadFile("FLEET.md")
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +242,7 @@ func tableUnder[T ~string](t *testing.T, document, heading string, rows []T) (ce
 
 // A pause or a partition that is over before the others take over loses nothing, and presents nothing twice.
 func TestShortOutages(t *testing.T) {
+	tier.Long(t, "it renews some hundred times")
 	for _, f := range []fault{stopped, partition} {
 		for _, at := range trialSteps(f) {
 			for _, server := range trialServers {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -22,6 +23,7 @@ type memory struct {
 
 	mu     sync.Mutex
 	newest map[string]remembered // :: name in the engine → record
+	failed error                 // why the file is not current
 }
 
 type remembered struct {
@@ -43,7 +45,7 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 	if dir == "" {
 		return m, nil
 	}
-	m.path = filepath.Join(dir, "fleet-"+keys.Fleet()+".json")
+	m.path = memoryPath(dir, keys.Fleet())
 	text, err := ownfile.Read(m.path, ownpath.OwnSecret, maxMemory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -64,6 +66,22 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 	return m, nil
 }
 
+// Forget deletes what a machine has kept in stateDir of a fleet that it has left.
+func Forget(stateDir, fleet string) error {
+	if stateDir == "" {
+		return nil
+	}
+	err := os.Remove(memoryPath(stateDir, fleet))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func memoryPath(stateDir, fleet string) string {
+	return filepath.Join(stateDir, "fleet-"+fleet+".json")
+}
+
 // of returns the newest record of a profile, and false where none was seen.
 func (m *memory) of(id string) (remembered, bool) {
 	m.mu.Lock()
@@ -77,14 +95,13 @@ func (m *memory) keep(id string, generation int64, sealed []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.newest[id]
-	if generation < old.Generation || generation == old.Generation && bytes.Equal(sealed, old.Sealed) {
-		return nil
+	if generation >= old.Generation {
+		m.newest[id] = remembered{generation, sealed}
 	}
-	m.newest[id] = remembered{generation, sealed}
-	if generation == old.Generation {
-		return nil // it goes to the disk with the next generation
+	if generation > old.Generation || m.failed != nil { // a change within a generation goes to the disk with the next
+		return m.write()
 	}
-	return m.write()
+	return nil
 }
 
 // write replaces the file. m.mu is held.
@@ -93,8 +110,9 @@ func (m *memory) write() error {
 		return nil
 	}
 	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest})
-	if err != nil {
-		return err
+	if err == nil {
+		err = ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
 	}
-	return ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
+	m.failed = err
+	return err
 }

@@ -153,6 +153,7 @@ func (m *modelMachine) run() {
 	m.stand(ahead)
 	m.want()
 	for {
+		m.history = 0
 		m.stand(over)
 		if _, flush := m.due(); flush != 0 && flush <= m.w.now {
 			m.f.doDue(context.Background())
@@ -255,6 +256,7 @@ func (m *modelMachine) wait(_ context.Context, changed <-chan struct{}, until ti
 	}
 	m.changed, m.until = changed, until
 	m.stand(waiting)
+	m.changed, m.until = nil, 0
 	m.note("waited")
 }
 
@@ -281,6 +283,7 @@ func (m *modelMachine) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.note("broken")
 		return nil, io.ErrUnexpectedEOF
 	}
+	m.flightTo = 0
 	status, text := m.w.server.handle(sent, m.w.now)
 	if m.stand(answered) == breakOff {
 		m.note("unanswered")

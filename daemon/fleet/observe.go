@@ -73,9 +73,7 @@ func (f *Fleet) compare(p *profile) {
 		p.flushAt = max(f.freeAt(p), 1)
 	case p.there:
 		p.rolledBack, p.late, p.lateToken = false, nil, nil
-		if err := f.memory.keep(p.id, p.rec.Generation, p.sealed); err != nil {
-			p.late = err
-		}
+		f.unkept = f.memory.keep(p.id, p.rec.Generation, p.sealed)
 	}
 }
 
@@ -94,8 +92,8 @@ func (f *Fleet) dueAt(p *profile) time.Duration {
 	switch block := p.rec.block(); {
 	case !p.there || p.rec.Failures >= maxUnasked:
 		return 0
-	case p.rec.Intent != nil && p.turn != nil && p.turn.nonce == p.rec.Intent.Nonce:
-		return 0 // this process's own, under way
+	case p.rec.Intent != nil && p.nonce == p.rec.Intent.Nonce:
+		return 0 // this process's own: the broker sees to it
 	case p.rec.Intent != nil:
 		return max(f.freeAt(p)+spread, 1)
 	case p.rec.Doubt != "" && !block.Disabled:

@@ -94,7 +94,7 @@ func (f *Fleet) begin(p *profile, known map[string]had) (until time.Duration, ch
 	if err := f.blocked(p, now); err != nil {
 		return 0, nil, err
 	}
-	p.turn = &turn{rec: p.rec, sealed: p.sealed, revision: p.revision, began: now, had: known}
+	p.turn = &turn{rec: p.rec, sealed: p.sealed, revision: p.revision, had: known}
 	return 0, nil, nil
 }
 
@@ -183,7 +183,7 @@ func (f *Fleet) MarkSent(ctx context.Context, name string) (doubt, err error) {
 	}
 	next.Intent, next.Block = &intent{Machine: f.machine, Nonce: f.nonce()}, nil
 	f.mu.Lock()
-	t.nonce = next.Intent.Nonce
+	p.nonce = next.Intent.Nonce
 	f.mu.Unlock()
 	swapped, err := f.replace(ctx, p, t, &next, nil, f.rules.blindIntent)
 	switch {
@@ -275,7 +275,15 @@ func (f *Fleet) Rotate(ctx context.Context, name string, _ keystore.Secret, item
 	if err != nil {
 		return err
 	}
+	defer f.end(p)
 	return f.answered(ctx, p, t, item, true)
+}
+
+// end ends a renewal.
+func (f *Fleet) end(p *profile) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.turn, p.offer = nil, nil
 }
 
 // answered writes the next generation.
@@ -390,6 +398,7 @@ func (f *Fleet) Settle(ctx context.Context, name string, failed error) error {
 	if err != nil || f.rules.noIntent && failed != nil {
 		return err
 	}
+	defer f.end(p)
 	r, err := f.unseal(p, t.sealed)
 	if err != nil {
 		return err

@@ -66,7 +66,10 @@ func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Sess
 // addClientCredentials adds the client's credentials to a request. It returns the clock that dates an assertion. The
 // error is an [*Error] of the class [Misconfigured].
 func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore.Item) (reading, error) {
-	used := e.clockFor(c.url)
+	var used reading
+	if e.dates(by) {
+		used = e.clockFor(c.url)
+	}
 	err := e.server.authenticate(by, c, item, used.time)
 	if item.ClientID == "" {
 		err = errors.New("there is no client id")

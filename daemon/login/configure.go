@@ -36,6 +36,9 @@ func (l *Login) configure() error {
 	if err != nil {
 		return err
 	}
+	if l.kind != grant.ByJWTBearer && l.params.TargetAudience == "" {
+		p.TargetAudience = "" // of the key that the profile had before
+	}
 	if err := l.agreeOnHosts(&p, server); err != nil {
 		return err
 	}

@@ -103,11 +103,11 @@ BenchmarkClient/dial_for_each_request-2   	 2486	 125827 ns/op	 12016 B/op	 64 a
 BenchmarkCacheHit-2   	 1267578	 92.4 ns/op	 0 B/op	 0 allocs/op
 BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
 `
-	const cold = `           a process   median     10 %     90 %  x empty Go program  runs
-     empty C program    717µs    635µs    974µs                0.43   500
-    empty Go program  1.655ms  1.216ms  9.375ms                1.00   500
-           groat get  3.129ms  2.027ms  4.751ms                1.89   500
-    groat get --json  3.605ms   1.42ms  1.916ms                2.18   500
+	const cold = `           a process   median     10 %     90 %  x empty Go program  page faults  runs
+     empty C program    717µs    635µs    974µs                0.43          170   500
+    empty Go program  1.655ms  1.216ms  9.375ms                1.00          170   500
+           groat get  3.129ms  2.027ms  4.751ms                1.89          170   500
+    groat get --json  3.605ms   1.42ms  1.916ms                2.18          170   500
 `
 	s, err := readSpeed(out + cold)
 	if err != nil {

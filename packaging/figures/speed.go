@@ -92,7 +92,7 @@ func (s *speed) readCold(text string) error {
 		switch line := strings.TrimSpace(lines.Text()); {
 		case strings.HasPrefix(line, "empty Go program") && len(fields) > 3:
 			s.empty = fields[3]
-		case strings.HasPrefix(line, "groat get ") && len(fields) == 7:
+		case strings.HasPrefix(line, "groat get ") && len(fields) >= 7 && fields[2][0] != '-':
 			s.groat, s.over = fields[2], fields[5]
 		}
 	}

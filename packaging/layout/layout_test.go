@@ -112,6 +112,7 @@ var rooms = map[string][]string{
 	"packaging/bench/results":     {"packaging/machine"},
 	"packaging/figures":           {"packaging/machine"},
 	"packaging/figures/peers":     {"packaging/attack"},
+	"packaging/fleet":             {},
 	"packaging/fuzz":              {},
 	"packaging/install":           {},
 	"packaging/launchd":           {},

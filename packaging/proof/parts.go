@@ -20,6 +20,7 @@ type part struct {
 }
 
 var (
+	orders   = regexp.MustCompile(`orders: (.+)`)
 	faults   = regexp.MustCompile(`faults: (.+)`)
 	matrix   = regexp.MustCompile(`matrix: (.+)`)
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
@@ -47,6 +48,16 @@ var parts = []part{
 		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestRotationMatrix$",
 			"./daemon/credential"},
 		result: faults,
+	},
+	{
+		name: "orders",
+		what: "Every order in which the steps of a fleet's machines and one or two faults can come, up to the bound " +
+			"that daemon/fleet/FLEET.md states, at each kind of server.",
+		packages: []string{"./daemon/fleet"},
+		env:      []string{"GROAT_FLEET=all"},
+		shortEnv: []string{"GROAT_FLEET="},
+		command:  []string{"go", "test", "-count=1", "-timeout=5h", "-v", "-run=^TestFleetModel$", "./daemon/fleet"},
+		result:   orders,
 	},
 	{
 		name:     "servers",
@@ -210,6 +221,19 @@ print(*(n + " " + m.version(n) for n in sys.argv[1:]), sep=", ")' $packages)"`},
 			"./packaging/e2e"},
 		shortCommand: nil,
 		result:       faults,
+	},
+	{
+		name: "fleet",
+		what: "A thousand faults in fleets of real groatds, on three nodes of etcd each: kill -9, SIGSTOP and a cut " +
+			"of the machine that renews, of a node, of the leader, of a minority, of the majority; a restored " +
+			"backup; a clock two hours fast. No login is lost.",
+		packages: append([]string{"./packaging/fleet"}, programs...),
+		paths:    []string{"packaging/testing/network.sh"},
+		env:      []string{"GROAT_FLEET_SITES=8", "GROAT_FLEET_FAULTS=1000"},
+		shortEnv: []string{"GROAT_FLEET_SITES=1", "GROAT_FLEET_FAULTS=1"},
+		command: []string{"go", "test", "-count=1", "-timeout=5h", "-parallel=8", "-v", "-run=^TestFleet$",
+			"./packaging/fleet"},
+		result: faults,
 	},
 	{
 		name:     "fuzz",

@@ -25,7 +25,7 @@ func testEngine(t *testing.T, newEngine func() Engine) {
 }
 
 // swap makes a Swap that must succeed.
-func swap(t *testing.T, e Engine, conditions []Condition, changes ...Change) State {
+func swap(t testing.TB, e Engine, conditions []Condition, changes ...Change) State {
 	t.Helper()
 	swapped, state, err := e.Swap(t.Context(), conditions, changes)
 	if err != nil || !swapped {

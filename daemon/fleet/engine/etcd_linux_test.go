@@ -68,7 +68,7 @@ func (c *cluster) engineAt(t *testing.T, node int) *Etcd {
 	return e
 }
 
-func open(t *testing.T, o Options) *Etcd {
+func open(t testing.TB, o Options) *Etcd {
 	t.Helper()
 	e, err := NewEtcd(o)
 	if err != nil {

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// idleTime is how long a watch may be silent before its node is asked whether there is something to say, by a read
-	// that needs a majority.
-	idleTime = 5 * time.Second
+	// idleTime and at most idleSpread more, which is drawn, is how long a watch may be silent before its node is asked
+	// whether there is something to say, by a read that needs a majority.
+	idleTime   = 5 * time.Second
+	idleSpread = 3 * time.Second
 	// lateTime is how long a change that such a read has seen may take to arrive.
 	lateTime = 2 * time.Second
 	// maxPause bounds the wait, which is drawn, before a watch that has ended goes on elsewhere: a whole fleet does so
@@ -202,7 +203,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 // listen passes on what is told.
 func (w *etcdWatch) listen(ctx context.Context, left <-chan struct{}, messages <-chan *message, ended <-chan error,
 	now time.Time) error {
-	idle := time.NewTimer(idleTime)
+	idle := time.NewTimer(idleTime + rand.N(idleSpread))
 	defer idle.Stop()
 	var asked chan reading       // while a read runs
 	var missing <-chan time.Time // while something that it has seen does not come
@@ -213,7 +214,7 @@ func (w *etcdWatch) listen(ctx context.Context, left <-chan struct{}, messages <
 				return err
 			}
 			missing = nil
-			idle.Reset(idleTime)
+			idle.Reset(idleTime + rand.N(idleSpread))
 		case err := <-ended:
 			if errors.Is(err, errToken) { // it was good for the read before
 				err = &nodeError{err: err}
@@ -228,7 +229,7 @@ func (w *etcdWatch) listen(ctx context.Context, left <-chan struct{}, messages <
 			go func(asked chan<- reading, after int64) { asked <- w.ask(ctx, after) }(asked, w.after.Revision)
 		case said := <-asked:
 			asked = nil
-			idle.Reset(idleTime)
+			idle.Reset(idleTime + rand.N(idleSpread))
 			switch {
 			case said.err != nil:
 				return said.err

@@ -37,6 +37,8 @@ type program struct {
 	stdin string // a file, or empty
 	every int    // it is started in each so many-th round only; 0 is in each
 	times []time.Duration
+	// faults are how many pages the system had to map when a run first touched them.
+	faults []int64
 }
 
 func run(bin string, runs int, peers bool) error {
@@ -83,25 +85,26 @@ func measure(programs []*program, runs int) error {
 			if p.every > 0 && i%p.every > 0 {
 				continue
 			}
-			took, err := start(p, null.Fd())
+			took, faults, err := start(p, null.Fd())
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
 			if i >= warmUp || p.every > 0 {
-				p.times = append(p.times, took)
+				p.times, p.faults = append(p.times, took), append(p.faults, faults)
 			}
 		}
 	}
 	return nil
 }
 
-// start runs a program once, from fork to the end of the wait, without package os's goroutines and pipes around it.
-func start(p *program, null uintptr) (time.Duration, error) {
+// start runs a program once, from fork to the end of the wait, without package os's goroutines and pipes around it. It
+// returns the page faults too.
+func start(p *program, null uintptr) (time.Duration, int64, error) {
 	stdin := null
 	if p.stdin != "" {
 		f, err := os.Open(p.stdin)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		defer f.Close()
 		stdin = f.Fd()
@@ -109,11 +112,12 @@ func start(p *program, null uintptr) (time.Duration, error) {
 	began := time.Now()
 	pid, err := syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{Env: p.env, Files: []uintptr{stdin, null, 2}})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var status syscall.WaitStatus
+	var used syscall.Rusage
 	for {
-		_, err = syscall.Wait4(pid, &status, 0, nil)
+		_, err = syscall.Wait4(pid, &status, 0, &used)
 		if err != syscall.EINTR {
 			break
 		}
@@ -122,7 +126,7 @@ func start(p *program, null uintptr) (time.Duration, error) {
 	if err == nil && status.ExitStatus() != 0 {
 		err = fmt.Errorf("exit status %d", status.ExitStatus())
 	}
-	return took, err
+	return took, int64(used.Minflt), err
 }
 
 // unit is what the others are compared with.
@@ -133,12 +137,14 @@ func report(programs []*program) error {
 	one := programs[slices.IndexFunc(programs, func(p *program) bool { return p.name == unit })]
 	for _, p := range programs {
 		slices.Sort(p.times)
+		slices.Sort(p.faults)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "a process\tmedian\t10 %%\t90 %%\tx %s\truns\t\n", unit)
+	fmt.Fprintf(w, "a process\tmedian\t10 %%\t90 %%\tx %s\tpage faults\truns\t\n", unit)
 	for _, p := range programs {
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.2f\t%d\t\n", p.name, p.quantile(0.5), p.quantile(0.1), p.quantile(0.9),
-			float64(p.quantile(0.5))/float64(one.quantile(0.5)), len(p.times))
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.2f\t%d\t%d\t\n", p.name, p.quantile(0.5), p.quantile(0.1),
+			p.quantile(0.9), float64(p.quantile(0.5))/float64(one.quantile(0.5)), p.faults[len(p.faults)/2],
+			len(p.times))
 	}
 	return w.Flush()
 }

@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 10_000, "how many connections are open while the token is renewed")
 	flag.DurationVar(&o.latency, "latency", time.Second, "how long the server takes for the cold token")
 	flag.DurationVar(&o.rotation, "rotation", 20*time.Second, "the `lifetime` of the token that is renewed, twice")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often the processes come")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often the processes come, and the connections are opened")
 	asJSON := flag.Bool("json", false, "write the figures as JSON")
 	flag.Parse()
 	if err := run(o, *asJSON); err != nil {
@@ -47,7 +47,7 @@ type results struct {
 	// LoadBefore and LoadAfter are the machine's load averages over a minute.
 	LoadBefore, LoadAfter float64
 	Processes             []processes
-	Connections           connections
+	Connections           []connections
 	Slow                  []slow
 }
 
@@ -67,10 +67,14 @@ func run(o options, asJSON bool) error {
 			r.Processes = append(r.Processes, p)
 		}
 	}
-	var err error
-	if r.Connections, err = measureConnections(o); err != nil {
-		return fmt.Errorf("connections: %w", err)
+	for range o.rounds {
+		c, err := measureConnections(o)
+		if err != nil {
+			return fmt.Errorf("connections: %w", err)
+		}
+		r.Connections = append(r.Connections, c)
 	}
+	var err error
 	if r.Slow, err = measureSlow(o); err != nil {
 		return fmt.Errorf("a slow provider: %w", err)
 	}
@@ -97,11 +101,12 @@ func (r *results) print() error {
 		fmt.Fprintf(w, "%d, %s\t%v\t%v\t%v\t%d\t%d\t%.0f %%\t\n", p.Count, name, p.Latency, p.Median, p.Ended,
 			p.Failed, p.Requests, 100*p.MachineBusy)
 	}
-	c := r.Connections
 	fmt.Fprintln(w, "\nopen connections\tanswers\trenewals\tp50\tp99\tslowest\tin a renewal: p99\tslowest\tbusy\t")
-	fmt.Fprintf(w, "%d\t%d\t%d\t%v\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
-		c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals, c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest,
-		c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
+	for _, c := range r.Connections {
+		fmt.Fprintf(w, "%d\t%d\t%d\t%v\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
+			c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals, c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest,
+			c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
+	}
 	fmt.Fprintln(w, "\nbeside a provider that\tcached: p50\tp99\tcold: p50\tp99\tbusy\t")
 	for _, s := range r.Slow {
 		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%.0f %%\t\n",

@@ -136,7 +136,7 @@ import (
 )
 
 func init() {
-	runtime.MemProfileRate = 4 << 10
+	runtime.MemProfileRate = 16 << 10
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)
 	go func() {

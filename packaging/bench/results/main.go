@@ -109,22 +109,10 @@ percentile.`,
 	}
 }
 
-// missed says of the targets that are missed where the time goes, what was tried and what the floor is.
+// missed leads to what people have found out about the targets that are missed.
 const missed = `
-## What is missed, and why
-
-- git's helper, and git-credential-cache: a Go program that does nothing takes two thirds more than a C program, and
-  that is more than the whole of what groat does after it. The helper reads git's request and answers it by one more
-  page of code than "groat get".
-- Memory with ten thousand tokens: the profile points at each profile's channel, its two blocks and the list of hosts
-  that each token carries.
-- An open connection: of what groatd takes longer than an echo, a third is the request's grammar, which is checked
-  before it is read, a quarter the look whether the process that asked still lives (one poll(2) for each answer: a token
-  must not go to whoever has inherited the connection), and the rest the reply and the clocks. Tried and kept: an answer
-  moves no timer and allocates nothing. The floor is the two system calls of the echo.
-- status of all: most of it is the client, which decodes some forty pages, and the collector while the pages are made.
-- A thousand processes at once: on two processors a thousand starts alone take about a second and a half; requests are
-  one, and none fails.
+[FLOOR.md](FLOOR.md) says, of each target that is missed or just met, where the time goes, what was tried, and what the
+floor is.
 `
 
 func run(ctx context.Context, root, bin, only string) error {

@@ -152,6 +152,15 @@ func (e *Etcd) Continue(t testing.TB, node int) {
 	e.nodes[node-1].Signal(t, syscall.SIGCONT)
 }
 
+// Memory returns how much memory the nodes have in use together, in bytes.
+func (e *Etcd) Memory(t testing.TB) (all int64) {
+	t.Helper()
+	for _, p := range e.nodes {
+		all += p.Memory(t)
+	}
+	return all
+}
+
 // Isolate separates a node from the other nodes, and not from its clients.
 func (e *Etcd) Isolate(t testing.TB, node int) {
 	t.Helper()

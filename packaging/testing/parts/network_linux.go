@@ -2,11 +2,15 @@ package parts
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
@@ -56,6 +60,38 @@ func (n *Network) Cut(t testing.TB, machine, from int) {
 func (n *Network) Mend(t testing.TB, machine, from int) {
 	t.Helper()
 	run(t, command(t, "ip", "-n", n.machine(machine), "route", "delete", "blackhole", n.Address(from)))
+}
+
+// Listen listens at an address of a machine's own, such as 127.0.0.1:80, from the test's process.
+func (n *Network) Listen(t testing.TB, machine int, address string) net.Listener {
+	t.Helper()
+	type result struct {
+		listener net.Listener
+		err      error
+	}
+	done := make(chan result)
+	go func() {
+		// The thread is in another network from now on, and ends with the goroutine.
+		runtime.LockOSThread()
+		space, err := os.Open("/run/netns/" + n.machine(machine))
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		defer space.Close()
+		if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- result{nil, err}
+			return
+		}
+		listener, err := net.Listen("tcp", address)
+		done <- result{listener, err}
+	}()
+	r := <-done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	t.Cleanup(func() { r.listener.Close() })
+	return r.listener
 }
 
 func (n *Network) machine(i int) string { return n.name + "-" + strconv.Itoa(i) }

@@ -1,6 +1,8 @@
 package parts
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -56,6 +58,20 @@ func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// Memory returns how much of the machine's memory the program has in use, in bytes.
+func (p *Process) Memory(t testing.TB) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		t.Fatal(err)
+	}
+	return resident * int64(os.Getpagesize())
 }
 
 // Ended is closed when the program has ended.

@@ -2635,9 +2635,9 @@ _LOGIN = frozenset(
     "revocation_endpoint userinfo_endpoint par grant no_browser client_auth basic username client_id backend "
     "key certificate key_alg key_id assertion_audience assertion_file redirect subject header prefix "
     "new_client secret replace ephemeral scope audience resource_indicator target_audience wider_scope strict_scope "
-    "set resources trust".split()
+    "set resources trust fleet".split()
 )
-_SWITCHES = frozenset("no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
+_SWITCHES = frozenset("fleet no_browser new_client secret replace ephemeral wider_scope strict_scope".split())
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # as groat has it
 _LISTS = frozenset(("resources", "trust"))
 _FLAGS = {"resources": "api"}  # what groat login calls them, where it is not the same
