@@ -198,8 +198,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %+v", tt.args, got)
 		}
 	}
-	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"help", "get"}, {"help", "service", "logs"}, {"get", "--help"}, {"login", "-h"},
-		{"helper", "git", "--help"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"help", "get"}, {"help", "service", "logs"},
+		{"get", "--help"}, {"login", "-h"}, {"helper", "git", "--help"}, {"completion", "bash"}} {
 		if got := run(t, "/nonexistent/s", "", args...); got.code != 0 || got.stderr != "" {
 			t.Errorf("%v: %+v", args, got)
 		}

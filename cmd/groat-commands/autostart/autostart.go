@@ -73,8 +73,8 @@ func Refusal(r *frame.Route, getenv func(string) string, ended *os.ProcessState)
 // checkTime is how long groatd may take to check its configuration.
 const checkTime = 3 * time.Second
 
-// Refuses reports whether the groatd that would start next would refuse its configuration or a directory, or leave out a
-// profile. Where it does not say so in time, it does not.
+// Refuses reports whether the groatd that starts next would refuse its configuration or a directory, or leave out a
+// profile. It does not where groatd has not said so in time.
 func Refuses(r *frame.Route, getenv func(string) string) bool {
 	s := &starter{route: r, getenv: getenv}
 	if s.program = FindDaemon(getenv("PATH")); s.program == "" {

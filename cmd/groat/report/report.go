@@ -89,8 +89,8 @@ func Explain(err error, getenv func(string) string) *Failure {
 	return f
 }
 
-// NameDaemon has a hint that begins with groatd name the one that is beside this program, where path leads to none: else
-// it could not be typed. That groat is found, the person has shown.
+// NameDaemon has a hint that begins with groatd name the one that is beside this program, where path leads to none:
+// else it could not be typed. That groat is found, the person has shown.
 func (f *Failure) NameDaemon(path string) {
 	name, rest, _ := strings.Cut(f.Hint, " ")
 	if name != "groatd" {
