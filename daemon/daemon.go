@@ -226,6 +226,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	for _, name := range removed {
 		d.changed(name)
 	}
+	d.fleet.uncovered(removed)
 	d.events.poke()
 }
 

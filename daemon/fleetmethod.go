@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/fleet"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/member"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -307,6 +308,9 @@ func (f *fleetPart) leave(ctx context.Context, forget bool) (protocol.FleetResul
 	if err := f.d.Config.RemoveFleet(); err != nil {
 		return result, err
 	}
+	if err := fleet.Forget(f.d.StateDir, in.ID); err != nil {
+		return result, err
+	}
 	for p := range f.d.profiles.Snapshot().All() {
 		if p.Fleet {
 			if err := f.d.profiles.Remove(p.Name, func(*profile.Profile) {}); err != nil {
@@ -353,6 +357,15 @@ func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 		p.Message = "the fleet's engine was put back to an older copy"
 	}
 	return p
+}
+
+// fleetInStatus is the fleet as "status" shows it: nil where this machine is in none.
+func (d *Daemon) fleetInStatus() *protocol.FleetResult {
+	s := d.fleet.summary()
+	if s.State == "none" {
+		return nil
+	}
+	return &s
 }
 
 // summary is status without machines and profiles.
@@ -404,6 +417,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 	say := func(kind protocol.Kind, hint string) *protocol.Error {
 		return protocol.NewError(kind, err.Error(), hint)
 	}
+	entering := do == protocol.FleetCreate || do == protocol.FleetJoin
 	typo, mistyped := errors.AsType[*member.TypoError](err)
 	switch {
 	case mistyped:
@@ -423,7 +437,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrSelf):
 		return say(protocol.Config, "groat fleet leave")
-	case errors.Is(err, engine.ErrRefused) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
+	case entering && (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)):
 		return say(protocol.Config, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")

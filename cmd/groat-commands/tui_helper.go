@@ -22,7 +22,13 @@ which is one that prints one JSON object.`,
 other.
 
 Put the program on PATH as git-credential-groat (a link to groat) and scope it
-to the server.`,
+to the server.
+
+Of several profiles that list a server, the user name that git has chooses (in
+the URL, or credential.URL.username): a profile's name or its account; then the
+path, with credential.URL.useHttpPath; then GROAT_PROFILE. Where none does, git
+gets nothing and groat names them. A user name that no profile is known by gets
+the token of the only one there is, and groat says whose that is.`,
 		example: `  git config --global --add credential.https://git.example.com.helper ""
   git config --global --add credential.https://git.example.com.helper groat`,
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
@@ -137,20 +139,35 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			}
 			lost = lost || !swapped
 		}
-		if !lost {
-			return f.memory.reseal(f.root(), f.keys)
+		if lost {
+			continue
 		}
+		if err := f.memory.reseal(f.root(), f.keys); err != nil {
+			return err
+		}
+		return f.readAll(ctx)
 	}
 	return credential.ErrOtherTurn
+}
+
+// readAll takes in every record as it is in the engine now.
+func (f *Fleet) readAll(ctx context.Context) error {
+	f.mu.Lock()
+	all := slices.Collect(maps.Values(f.profiles))
+	f.mu.Unlock()
+	for _, p := range all {
+		if _, err := f.read(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
 func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
 	_, kind, _ := f.part(e.Key)
 	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
-	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
-		return false, err
-	}
+	// What is sealed with a later key needs no other one, and what is sealed with none is nobody's.
 	if err != nil || epoch == f.keys.Epoch() {
 		plain.Wipe()
 		return true, nil

@@ -85,9 +85,13 @@ type Fleet struct {
 	byID     map[string]*profile // :: name in the engine → profile
 	offset   time.Duration       // the engine's time since 1970, less boot time here; 0 is not known
 	watching bool
-	lost     error         // why the engine does not answer, nil where it does
-	unkept   error         // why what was seen last is not on this machine's disk
-	wake     chan struct{} // has room for one: the minder is to look again
+	// sealedLater: a configuration was left out since it is sealed with a key that this machine did not have; readAnew
+	// ends the watch, so that everything is read again.
+	sealedLater bool
+	readAnew    context.CancelFunc
+	lost        error         // why the engine does not answer, nil where it does
+	unkept      error         // why what was seen last is not on this machine's disk
+	wake        chan struct{} // has room for one: the minder is to look again
 }
 
 // rules are what the counter-examples of FLEET.md leave out.
@@ -264,6 +268,16 @@ func (f *Fleet) Names() (names []string) {
 		}
 	}
 	return names
+}
+
+// Config returns the configuration of a profile, or nil where the fleet has none of the name.
+func (f *Fleet) Config(name string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.profiles[name]; p != nil && !p.signedOut() {
+		return p.config
+	}
+	return nil
 }
 
 func (p *profile) signedOut() bool { return p.rec.SignedOut }

@@ -3,7 +3,9 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -274,12 +276,19 @@ func TestReseal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		// What nobody has sealed keeps nobody from it: values of no epoch, of a later one, and of none at all.
+		for i, junk := range []string{"", "junk", "\x01\xaa\xbb\xcc\xdd" + strings.Repeat("junk", 20)} {
+			s.store.Put(engine.Change{Key: fmt.Sprintf("%s%032x/record", all[0].root(), i), Value: []byte(junk)})
+		}
 		if err := all[1].Reseal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		for _, e := range s.store.Entries() {
-			_, kind, _ := all[0].part(e.Key)
+			id, kind, _ := all[0].part(e.Key)
+			if all[0].byID[id] == nil {
+				continue // junk
+			}
 			if _, _, err := removed.Open(e.Key, kind, e.Value); !errors.Is(err, keyring.ErrEpoch) {
 				t.Errorf("the old key opens %s: %v", e.Key, err)
 			}
@@ -289,6 +298,33 @@ func TestReseal(t *testing.T) {
 			if _, err := m.b.Verify(t.Context(), "work"); err != nil {
 				t.Errorf("%s: %v", m.name, err)
 			}
+		}
+	})
+}
+
+// A profile that was signed in with a key which a machine does not have yet is there once it has the key.
+func TestAProfileBeforeItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(2)
+		key := keyring.NewKey()
+		if err := all[0].keys.Add(2, key); err != nil {
+			t.Fatal(err)
+		}
+		if err := all[0].Replace(t.Context(), "late", s.session(), []byte("configuration")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if names := all[1].Names(); slices.Contains(names, "late") {
+			t.Fatalf("without the key: %q", names)
+		}
+		if err := all[1].keys.Add(2, key); err != nil {
+			t.Fatal(err)
+		}
+		all[1].Rekeyed()
+		time.Sleep(2 * time.Second)
+		if names := all[1].Names(); !slices.Contains(names, "late") {
+			t.Errorf("with the key: %q", names)
 		}
 	})
 }

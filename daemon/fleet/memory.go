@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -44,7 +45,7 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 	if dir == "" {
 		return m, nil
 	}
-	m.path = filepath.Join(dir, "fleet-"+keys.Fleet()+".json")
+	m.path = memoryPath(dir, keys.Fleet())
 	text, err := ownfile.Read(m.path, ownpath.OwnSecret, maxMemory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -63,6 +64,22 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 		m.newest = file.Records
 	}
 	return m, nil
+}
+
+// Forget deletes what a machine has kept in stateDir of a fleet that it has left.
+func Forget(stateDir, fleet string) error {
+	if stateDir == "" {
+		return nil
+	}
+	err := os.Remove(memoryPath(stateDir, fleet))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func memoryPath(stateDir, fleet string) string {
+	return filepath.Join(stateDir, "fleet-"+fleet+".json")
 }
 
 // of returns the newest record of a profile, and false where none was seen.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
@@ -36,7 +37,12 @@ func (f *Fleet) Run(ctx context.Context) {
 }
 
 // follow reads everything and then watches, until that fails. It reports whether the engine has answered.
-func (f *Fleet) follow(ctx context.Context) (answered bool) {
+func (f *Fleet) follow(whole context.Context) (answered bool) {
+	ctx, stop := context.WithCancel(whole)
+	defer stop()
+	f.mu.Lock()
+	f.sealedLater, f.readAnew = false, stop
+	f.mu.Unlock()
 	entries, state, err := f.engine.Read(ctx, f.root())
 	f.reached(err)
 	if err != nil {
@@ -60,6 +66,19 @@ func (f *Fleet) follow(ctx context.Context) (answered bool) {
 			return true
 		}
 		f.pause(ctx, wait)
+	}
+}
+
+// Rekeyed says that the keyring has a new key: what could not be read without it is read anew.
+func (f *Fleet) Rekeyed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	again := f.sealedLater
+	for _, p := range f.profiles {
+		again = again || p.bad != nil
+	}
+	if again && f.readAnew != nil {
+		f.readAnew()
 	}
 }
 
@@ -114,6 +133,12 @@ func (f *Fleet) takeConfig(id string, e engine.Entry) {
 		return
 	}
 	plain, err := f.open(e.Key, kindConfig, e.Value)
+	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
+		f.mu.Lock()
+		f.sealedLater = true
+		f.mu.Unlock()
+		plain, err = f.open(e.Key, kindConfig, e.Value) // the key may have come before that was noted
+	}
 	if err != nil {
 		return
 	}

@@ -199,6 +199,7 @@ func TestMessagesThatAreNotEtcds(t *testing.T) {
 // A watch whose node reads, and tells nothing of what a read sees, is left.
 func TestAWatchThatIsSilent(t *testing.T) {
 	tier.Long(t, "it waits 7 s for a node")
+	t.Parallel()
 	asked := 0
 	e := standIn(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v3/watch" {

@@ -142,6 +142,9 @@ func Join(ctx context.Context, o Options, c Code, name string) (*Member, error) 
 		return nil, err
 	}
 	a, err := c.await(ctx, o.Engine, at)
+	if errors.Is(err, ErrNobody) {
+		c.withdraw(ctx, o.Engine)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,6 +230,25 @@ func (c Code) await(ctx context.Context, e engine.Engine, at engine.State) (a an
 		}
 	}
 	return a, err
+}
+
+// withdrawTime bounds withdraw.
+const withdrawTime = 5 * time.Second
+
+// withdraw deletes the request, and the invitation with it, so that no member makes a machine of one that has gone.
+func (c Code) withdraw(ctx context.Context, e engine.Engine) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTime)
+	defer cancel()
+	entries, _, err := e.Read(ctx, c.key())
+	if err != nil {
+		return
+	}
+	for _, asked := range entries {
+		if asked.Key == c.key()+"/"+useRequest {
+			e.Swap(ctx, []engine.Condition{{Key: asked.Key, Revision: asked.Revision}},
+				[]engine.Change{{Key: asked.Key}, {Key: c.key()}})
+		}
+	}
 }
 
 // fetch returns the keys that are sealed to a machine that joins. They are not checked yet.

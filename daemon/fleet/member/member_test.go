@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -542,6 +543,27 @@ func TestNobodyAnswers(t *testing.T) {
 		if _, err := s.tryJoin(c, "b"); !errors.Is(err, ErrNobody) {
 			t.Errorf("with no machine running: %v", err)
 		}
+		// The one that has gone does not become a machine later.
+		a = s.run(s.restart(a))
+		s.agree([]string{"a"}, a)
+	})
+}
+
+// A thousand requests that nobody was invited to keep nobody waiting.
+func TestRequestsOfNobody(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		for i := range 1000 {
+			key := a.key(fmt.Sprintf("m/invite/%016x", i))
+			s.engine.Put(engine.Change{Key: key, Value: []byte("junk")},
+				engine.Change{Key: key + "/" + useRequest, Value: []byte("junk")})
+		}
+		began := time.Now()
+		b := s.join(a, "b")
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("a machine joined after %v", took)
+		}
+		s.agree([]string{"a", "b"}, a, b)
 	})
 }
 
