@@ -61,7 +61,7 @@ var notProvoked = map[string]string{
 	"groat-commands.errNotHandedOver": byService, "groat-commands.errNotInBackup": byPerson,
 	"groat-commands.errNotReached": byMachine,
 	"groat-commands.errNotSeen":    byMachine, "groat-commands.errNotSetUp": byPerson,
-	"groat-commands.errNotTold":      byMachine,
+	"groat-commands.errNotTold": byMachine, "groat-commands.errOldPassphrase": byTerminal,
 	"groat-commands.errNothingTyped": byTerminal, "groat-commands.errOthersUnit": byService,
 	"groat-commands.errPassphrasesDiffer": byTerminal, "groat-commands.errProgram": byPerson,
 	"groat-commands.errRestores": byWire, "groat-commands.errRuntimeDir": byMachine,
