@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -189,6 +190,28 @@ func TestFleet(t *testing.T) {
 		if got := tokenOf(b); got != want || f.renewals() != 1 {
 			t.Errorf("after a restart it has another token (%t), with %d requests", got != want, f.renewals())
 		}
+	})
+	t.Run("a groatd that stops stores the answer that is under way", func(t *testing.T) {
+		before := f.renewals()
+		comesTrue(t, "the token came some time ago", func() bool {
+			return time.Now().Unix()-fleetStatus(b).Profiles[0].RenewedAt > 2
+		})
+		if err := f.server.control("set", url.Values{"latency": {"2s"}}); err != nil {
+			t.Fatal(err)
+		}
+		login := b.command(t.Context(), "", "groat", "login", "work")
+		if err := login.Start(); err != nil {
+			t.Fatal(err)
+		}
+		comesTrue(t, "the request is under way", func() bool { return f.renewals() > before })
+		b.restart()
+		login.Wait() // whatever became of it
+		if err := f.server.control("set", url.Values{"latency": {"0s"}}); err != nil {
+			t.Fatal(err)
+		}
+		comesTrue(t, "the machine is in the fleet again", func() bool { return fleetStatus(b).State == "ok" })
+		f.renew(a) // with the refresh token that the other one has stored
+		f.share(a, b, c)
 	})
 	t.Run("this machine's own profile is not touched", func(t *testing.T) {
 		own := "[profiles.home]\nprovider = \"spatiafi\"\n"
