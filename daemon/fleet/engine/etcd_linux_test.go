@@ -70,16 +70,6 @@ func (c *cluster) engineAt(t *testing.T, node int) *Etcd {
 	return e
 }
 
-func open(t testing.TB, o Options) *Etcd {
-	t.Helper()
-	e, err := NewEtcd(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Close)
-	return e
-}
-
 func testRefused(t *testing.T, c *cluster) {
 	const password = "a password that is wrong"
 	wrongPassword := c.options()
