@@ -53,6 +53,7 @@ func (f *Fleet) tryChange(
 	revision := p.revision
 	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
 		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
+	next.Since = next.Generation
 	bad := p.bad
 	f.mu.Unlock()
 	defer next.wipe()
