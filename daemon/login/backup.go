@@ -94,6 +94,10 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 			leave("it ends with groatd")
 			continue
 		}
+		if p.Fleet {
+			leave("it is the fleet's, whose machines have it")
+			continue
+		}
 		item, err := s.Stores.Kept.Get(ctx, name)
 		if err == nil {
 			username, client = item.Username, item.ClientID
