@@ -179,6 +179,7 @@ func TestAFileThatBecomesWrong(t *testing.T) {
 		for what, err := range map[string]error{
 			"login":  second(c.Login(t.Context(), h.ofDevice("work"), unasked(t))),
 			"logout": c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work", Yes: true}, nil),
+			"show":   c.Call(t.Context(), protocol.MethodProfile, protocol.ProfileParams{Profile: "work"}, nil),
 			"edit": c.Call(t.Context(), protocol.MethodProfile, protocol.ProfileParams{Profile: "work", Key: "audience",
 				Value: &scope}, nil),
 		} {

@@ -246,7 +246,6 @@ func (d *Daemon) Counts() []zap.Field {
 // those of logins that must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
 	d.stopHealing()
-	d.fleet.end()
 	d.exports.Close()
 	d.logins.Close(ctx)
 	healed := make(chan struct{})
@@ -257,6 +256,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	}
 	defer d.refusals.Close(ctx)
 	err := d.broker.Close(ctx)
+	d.fleet.end() // not before: the answer to a request that is under way is stored there
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()
 	d.stores.Kept.RetryAll(last, false) // a credential that is in memory only would be lost

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ type fleetRun struct {
 	member *member.Member
 	fleet  *fleet.Fleet
 	epoch  uint32 // for membersChanged; fleetPart.mu guards it
+	ctx    context.Context
 }
 
 var (
@@ -193,13 +195,14 @@ func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, erro
 			f.d.events.poke()
 		},
 	})
-	return &fleetRun{e, m, shared, m.Keys().Epoch()}, err
+	return &fleetRun{e, m, shared, m.Keys().Epoch(), nil}, err
 }
 
 // run runs this machine's part until ctx ends or the machine was removed.
 func (f *fleetPart) run(ctx context.Context, r *fleetRun) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	r.ctx = ctx
 	f.mu.Lock()
 	f.running, f.why = r, nil
 	f.mu.Unlock()
@@ -208,6 +211,7 @@ func (f *fleetPart) run(ctx context.Context, r *fleetRun) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.fleet.Run(ctx) })
+	both.Go(func() { f.reseal(r) })
 	both.Go(func() {
 		defer cancel()
 		if err := r.member.Run(ctx); errors.Is(err, member.ErrRemoved) {
@@ -262,19 +266,42 @@ func (f *fleetPart) membersChanged() {
 	}
 }
 
-// resealTime bounds what is done after a new key.
-const resealTime = 30 * time.Second
+const (
+	// resealTime bounds what is done after a new key.
+	resealTime = 30 * time.Second
+	// resealSpread is how long a machine waits at random before.
+	resealSpread = 5 * time.Second
+	// retireAfter is how long older keys are kept after everything was sealed with the newest: a renewal that began
+	// before is over by then.
+	retireAfter = 2 * time.Minute
+)
 
-// reseal seals the fleet's credentials with the newest key, and forgets those before it.
+// reseal seals the fleet's credentials with the newest key, and later forgets those before it.
 func (f *fleetPart) reseal(r *fleetRun) {
-	ctx, cancel := context.WithTimeout(context.Background(), resealTime)
-	defer cancel()
-	err := r.fleet.Reseal(ctx)
-	if err == nil {
-		err = r.member.Retire(ctx)
+	call := func(do func(context.Context) error) bool {
+		ctx, cancel := context.WithTimeout(r.ctx, resealTime)
+		defer cancel()
+		err := do(ctx)
+		if err != nil && r.ctx.Err() == nil {
+			f.d.Log.Warn("not everything of the fleet is sealed with its newest key yet", zap.Error(err))
+		}
+		return err == nil
 	}
-	if err != nil {
-		f.d.Log.Warn("the fleet's credentials are not sealed with its new key yet", zap.Error(err))
+	select { // of a thousand machines that hear of a new key one is enough
+	case <-time.After(rand.N(resealSpread)):
+	case <-r.ctx.Done():
+		return
+	}
+	if !call(r.fleet.Reseal) {
+		return
+	}
+	select {
+	case <-time.After(retireAfter):
+	case <-r.ctx.Done():
+		return
+	}
+	if call(r.fleet.Reseal) {
+		call(r.member.Retire)
 	}
 }
 

@@ -359,6 +359,15 @@ func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 	return p
 }
 
+// fleetInStatus is the fleet as "status" shows it: nil where this machine is in none.
+func (d *Daemon) fleetInStatus() *protocol.FleetResult {
+	s := d.fleet.summary()
+	if s.State == "none" {
+		return nil
+	}
+	return &s
+}
+
 // summary is status without machines and profiles.
 func (f *fleetPart) summary() protocol.FleetResult {
 	f.mu.Lock()
@@ -408,6 +417,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 	say := func(kind protocol.Kind, hint string) *protocol.Error {
 		return protocol.NewError(kind, err.Error(), hint)
 	}
+	entering := do == protocol.FleetCreate || do == protocol.FleetJoin
 	typo, mistyped := errors.AsType[*member.TypoError](err)
 	switch {
 	case mistyped:
@@ -427,7 +437,7 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrSelf):
 		return say(protocol.Config, "groat fleet leave")
-	case errors.Is(err, engine.ErrRefused) && (do == protocol.FleetCreate || do == protocol.FleetJoin):
+	case entering && (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)):
 		return say(protocol.Config, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")

@@ -149,6 +149,9 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	describe := func(name string) protocol.ProfileStatus {
 		st := c.d.reporter().Named(set, name)
 		if p := set.Named(name); p != nil {
+			if r := c.d.fleet.now(); r != nil && p.Fleet {
+				st.Fleet = c.d.fleet.ofProfile(r, name)
+			}
 			st.Account = lookup.of(p)
 		}
 		return st
@@ -164,7 +167,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		if err != nil && !set.Knows(sp.Profile) {
 			return nil, err
 		}
-		r.Network = c.d.networkInStatus()
+		r.Network, r.Fleet = c.d.networkInStatus(), c.d.fleetInStatus()
 		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{describe(sp.Profile)}
 		return r, nil
 	}
@@ -174,7 +177,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		set, whole = c.d.profiles.Looked()
 		r.Configuration = trouble(whole)
 		r.Keystore = c.d.keystoreStatus()
-		r.Network = c.d.networkInStatus()
+		r.Network, r.Fleet = c.d.networkInStatus(), c.d.fleetInStatus()
 		r.Unsaved, r.HandedOver = c.d.unsaved(r.Keystore.Use), c.d.handedOver(set)
 	}
 	list, next, err := status.Page(longBuffer(), set, sp.After, describe)

@@ -35,6 +35,12 @@ func profileKeys(c *conn, params []byte) (any, error) {
 		return r, nil
 	}
 	p, err := c.d.find(pp.Profile)
+	if err == nil && !p.Ephemeral {
+		set, _ := c.d.profiles.Looked()
+		if broken := set.Broken(p.Name); broken != nil { // p is what the file said before
+			err = broken
+		}
+	}
 	if err == nil && pp.Value != nil {
 		if why := login.Unused(p, pp.Key); why != "" {
 			e := protocol.InvalidParams("%s cannot be used for profile %s: %s", pp.Key, p.Name, why)

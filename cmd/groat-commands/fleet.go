@@ -60,7 +60,7 @@ func (o *fleetOptions) addTo(cmd *cobra.Command) {
 
 func (a *app) fleetCreateCommand() *cobra.Command {
 	var o fleetOptions
-	cmd := command(useFleetCreate, helpFleetCreate, cobra.NoArgs,
+	cmd := command("create [flags]", helpFleetCreate, cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			o.params.Do = protocol.FleetCreate
 			if len(o.params.Endpoints) == 0 {
@@ -75,7 +75,7 @@ func (a *app) fleetCreateCommand() *cobra.Command {
 
 func (a *app) fleetJoinCommand() *cobra.Command {
 	var o fleetOptions
-	cmd := command(useFleetJoin, helpFleetJoin, cobra.MaximumNArgs(1),
+	cmd := command("join [CODE] [flags]", helpFleetJoin, cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			o.params.Do = protocol.FleetJoin
 			if len(args) == 1 && o.codeStdin {
@@ -175,7 +175,7 @@ func (a *app) fleetStatusCommand() *cobra.Command {
 
 func (a *app) fleetRemoveCommand() *cobra.Command {
 	var json bool
-	cmd := command(useFleetRemove, helpFleetRemove, cobra.ExactArgs(1),
+	cmd := command("remove MACHINE [flags]", helpFleetRemove, cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return a.fleet(cmd.Context(), protocol.FleetParams{Do: protocol.FleetRemove, Machine: args[0]}, json)
 		})

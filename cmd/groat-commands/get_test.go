@@ -150,7 +150,7 @@ func TestGetUsage(t *testing.T) {
 		{args: []string{"--min-ttl", "-1"}, want: "must be a number of seconds"},
 		{args: []string{"--min-ttl", "5 minutes"}, want: "must be a number of seconds"},
 		{args: []string{"--min-ttl", "1000000000000000000000"}, want: "must be a number of seconds"},
-		{args: []string{"--min-ttl", "8785h"}, want: "at most 366d0h"},
+		{args: []string{"--min-ttl", "8785h"}, want: "at most 366d"},
 		{args: []string{"--wait", "121"}, want: "at most 2m0s"},
 		{args: []string{"--output", "xml"}, want: "token, header, json, env"},
 		{args: []string{"--output", "header", "--json"}, want: "exclude each other"},

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -171,6 +172,17 @@ func (a *app) checkPassphrase(ctx context.Context) error {
 	return errNoPassphrase()
 }
 
+// tryPassphrase returns an error where a passphrase is not the keystore's. It unlocks a keystore whose it is.
+func (a *app) tryPassphrase(ctx context.Context, passphrase []byte) error {
+	secret := passphraseOnly(protocol.NewLoginSecret(bytes.Clone(passphrase)))
+	err := a.callSecrets(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{})
+	e, refused := errors.AsType[*protocol.Error](err)
+	if refused && (e.Kind() == protocol.Locked || e.Kind() == protocol.Config) {
+		return errOldPassphrase(e)
+	}
+	return err
+}
+
 func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protocol.LoginSecret, err error) {
 	if !stdin {
 		if err := a.checkPassphrase(ctx); err != nil {
@@ -180,8 +192,12 @@ func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protoc
 		if err != nil {
 			return old, fresh, err
 		}
+		old = protocol.NewLoginSecret(first)
+		if err := a.tryPassphrase(ctx, first); err != nil { // before two more are typed
+			return old, fresh, err
+		}
 		fresh, err = a.newPassphrase(ctx, promptNewPassphrase, false)
-		return protocol.NewLoginSecret(first), fresh, err
+		return old, fresh, err
 	}
 	text, err := a.readInput(ctx, maxInput)
 	if err != nil {

@@ -68,6 +68,7 @@ func (a *app) explain(err error) *report.Failure {
 		}
 		f.AddNetwork(e, a.getenv)
 	}
+	f.NameDaemon(a.getenv("PATH"))
 	return f
 }
 

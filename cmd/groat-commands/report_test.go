@@ -167,7 +167,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"get", "--scope"}, "groat: error: --scope needs a value\ngroat: hint: groat get --help\n"},
 		{[]string{"logs", "-n"}, "groat: error: --lines needs a value\ngroat: hint: groat logs --help\n"},
 		{[]string{"get", "--min-ttl", "x"}, "groat: error: --min-ttl cannot be \"x\": it must be a number of seconds " +
-			"or like \"5m\", and at most 366d0h\ngroat: hint: groat get --help\n"},
+			"or like \"5m\", and at most 366d\ngroat: hint: groat get --help\n"},
 		{[]string{"--nope"}, "groat: error: groat has no flag --nope\ngroat: hint: groat --help\n"},
 		{[]string{"completion", "csh"}, "groat: error: groat completion takes bash, zsh or fish, not \"csh\"\ngroat: " +
 			"hint: groat completion --help\n"},
@@ -187,6 +187,9 @@ func TestUsage(t *testing.T) {
 			"planet, earthscope or earthscope-0.2\ngroat: hint: groat export --help\n"},
 		{[]string{"run", "a", "sh", "-c", "true"}, "groat: error: groat run has no flag -c; the command goes " +
 			"behind --: groat run PROFILE -- COMMAND\ngroat: hint: groat run --help\n"},
+		{[]string{"help", "lst"}, "groat: error: there is no command \"lst\"\ngroat: hint: groat list\n"},
+		{[]string{"help", "service", "begin"},
+			"groat: error: there is no command \"service begin\"\ngroat: hint: groat service --help\n"},
 		{[]string{"keystore", "use", "vault"},
 			"groat: error: groat keystore use takes keychain, sealed or memory, not \"vault\"\ngroat: hint: groat " +
 				"keystore use --help\n"},
@@ -195,8 +198,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %+v", tt.args, got)
 		}
 	}
-	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"get", "--help"}, {"login", "-h"},
-		{"helper", "git", "--help"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"help", "get"}, {"help", "service", "logs"},
+		{"get", "--help"}, {"login", "-h"}, {"helper", "git", "--help"}, {"completion", "bash"}} {
 		if got := run(t, "/nonexistent/s", "", args...); got.code != 0 || got.stderr != "" {
 			t.Errorf("%v: %+v", args, got)
 		}

@@ -51,11 +51,31 @@ func (a *app) rootCommand() *cobra.Command {
 		a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
 		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
+	refuseUnknownHelp(root)
 	root.SetUsageFunc(printUsage)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	return root
+}
+
+// refuseUnknownHelp has "groat help NAME" fail where there is no such command, as "groat NAME" does.
+func refuseUnknownHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		c.Args = func(_ *cobra.Command, args []string) error {
+			of, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 && of.HasSubCommands() {
+				err = errUsage(textNoCommand(args), of.CommandPath())
+			} else if err != nil {
+				err = errUnknownCommand(args[0], similarTo(root, args[0]))
+			}
+			return err
+		}
+	}
 }
 
 // wantsJSON reports whether a command was asked for JSON, also by arguments that it did not come to read.
@@ -77,11 +97,15 @@ func usageError(cmd *cobra.Command, args []string, err error) error {
 	if cmd.HasParent() || len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return errUsage(plainUsage(cmd, args, err), cmd.CommandPath())
 	}
-	var similar []string // the nearest first
+	return errUnknownCommand(args[0], similarTo(cmd, args[0]))
+}
+
+// similarTo returns the commands that a name may be a slip of, the nearest first.
+func similarTo(cmd *cobra.Command, name string) (similar []string) {
 	for cmd.SuggestionsMinimumDistance = 1; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
-		similar = append(similar, cmd.SuggestionsFor(args[0])...)
+		similar = append(similar, cmd.SuggestionsFor(name)...)
 	}
-	return errUnknownCommand(args[0], similar)
+	return similar
 }
 
 // command returns a command with what all of them have in common.

@@ -141,6 +141,7 @@ func (a *app) stopService(ctx context.Context, s *service, f *stopFlags) error {
 	if _, err := a.systemctl(args...); err != nil {
 		return err
 	}
+	a.tellRefusal()
 	return a.write(textServiceStopped(s.pid))
 }
 

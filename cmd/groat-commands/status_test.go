@@ -132,7 +132,7 @@ func checkStatus(t *testing.T, name string, s screen, got string) {
 		}
 	}
 	for _, words := range []string{"11 of 20 profiles need you", "login required", "good for 13m59s", "ends soon",
-		"sign-in ends in 5d0h", "retry in 30s"} {
+		"sign-in ends in 5d", "retry in 30s"} {
 		if !strings.Contains(paragraph, words) {
 			t.Errorf("%s does not say: %s", name, words)
 		}

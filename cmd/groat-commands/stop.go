@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/autostart"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -64,7 +65,15 @@ func (a *app) stop(ctx context.Context, f *stopFlags) error {
 	if err := a.end(ctx, d, f); err != nil {
 		return err
 	}
+	a.tellRefusal()
 	return a.write(textStopped(d.status.PID))
+}
+
+// tellRefusal says where the groatd that starts next would refuse its configuration.
+func (a *app) tellRefusal() {
+	if r, err := a.route(); err == nil && r.Place != nil && autostart.Refuses(r, a.getenv) {
+		a.printNote(textNextRefuses)
+	}
 }
 
 // mayEnd returns an error if something would be lost with a groatd, which may hand over to another one before, and the

@@ -152,6 +152,11 @@ func (a *app) errPassphrasesDiffer() *report.Failure {
 		Message: "the two passphrases differ, so nothing was changed", Hint: a.again()}
 }
 
+func errOldPassphrase(cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitDenied, Hint: "groat keystore passphrase", Cause: cause,
+		Message: "the old passphrase does not fit, and nothing was changed"}
+}
+
 // errKeyNotKind says how the sealed keystore is protected by what was typed.
 func errKeyNotKind(verb, word string) *report.Failure {
 	return &report.Failure{Code: report.ExitUsage, Message: word + " protects the sealed keystore, and is none itself",

@@ -117,6 +117,8 @@ func textLogLine(line string) string {
 	return visible.WithoutPrefixes(visible.Line(line, maxLogLine))
 }
 
+const textNextRefuses = "groat: the next groatd would not use its configuration as it is now: groatd --check\n"
+
 func textNoneRuns() []byte { return []byte("No groatd runs.\n") }
 
 func textWouldStop(pid int) []byte { return fmt.Appendf(nil, "would end groatd (pid %d)\n", pid) }

@@ -30,12 +30,6 @@ const (
 	flagFleetForget   = "erase what this machine has of the fleet, also where the engine does not answer"
 )
 
-const (
-	useFleetCreate = "create --etcd URL[,URL] [flags]"
-	useFleetJoin   = "join [CODE] [flags]"
-	useFleetRemove = "remove MACHINE [flags]"
-)
-
 var (
 	helpFleet = help{
 		short: "Share sign-ins among many machines",

@@ -26,8 +26,8 @@ func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
 		e.state = "not stored"
 	}
 	var phrases []string
-	for _, words := range []string{tokenWords(p), nextWords(p), s.whoAndWhere(p.Account, p.Issuer),
-		signInWords(p, now)} {
+	for _, words := range []string{tokenWords(p), nextWords(p), renewerWords(p.Fleet, now),
+		s.whoAndWhere(p.Account, p.Issuer), signInWords(p, now)} {
 		if words != "" {
 			phrases = append(phrases, words)
 		}
@@ -42,6 +42,15 @@ func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
 		e.rest = append(e.rest, s.phrase(phrase)...)
 	}
 	return e
+}
+
+// renewerWords says which machine of the fleet renewed last.
+func renewerWords(f *protocol.FleetProfile, now time.Time) string {
+	if f == nil {
+		return ""
+	}
+	f.Message = "" // which is said of the fleet
+	return strings.TrimPrefix(fleetWords(f, now), ", ")
 }
 
 // phrase is a piece, or the words of it where a line has no room for it.

@@ -30,6 +30,10 @@ func textStatus(s screen, r *statusJSON, now time.Time) []byte {
 		}
 		b.WriteByte('\n')
 	}
+	if f := r.Fleet; f != nil && f.Message != "" {
+		s.fleetState(&b, f)
+		b.WriteByte('\n')
+	}
 	var needing, others []entry
 	for _, p := range r.Profiles {
 		if p.Blocked == protocol.Locked && r.Keystore.State == string(protocol.Locked) {

@@ -13,6 +13,11 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
+// textNoCommand takes the words behind "groat".
+func textNoCommand(words []string) string {
+	return "there is no command " + visible.Name(strings.Join(words, " "))
+}
+
 // printUsage writes what follows a command's description in its help: cobra's own sections, in lines of 80 columns.
 func printUsage(c *cobra.Command) error {
 	var b bytes.Buffer

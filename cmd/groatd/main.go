@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -85,9 +86,17 @@ func report(err error) int {
 	}
 	fmt.Fprintln(os.Stderr, "groatd: error:", visible.Text(err.Error()))
 	if hint != "" {
-		fmt.Fprintln(os.Stderr, "groatd: hint:", visible.Text(hint))
+		fmt.Fprintln(os.Stderr, "groatd: hint:", visible.Text(typed(hint, os.Args[0])))
 	}
 	return code
+}
+
+// typed returns a hint as it has to be typed: by the path by which groatd was called, if it was called by one.
+func typed(hint, called string) string {
+	if rest, ok := strings.CutPrefix(hint, "groatd"); ok && strings.Contains(called, "/") {
+		return visible.Word(called) + rest
+	}
+	return hint
 }
 
 func run(f flags) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
@@ -43,8 +45,8 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 	return credential.ErrOtherTurn
 }
 
-// Configure makes a configuration that of a profile on all machines; its credential stays as it is, and the renewal that
-// is under way. The error is the engine's, or [credential.ErrOtherTurn].
+// Configure makes a configuration that of a profile on all machines; its credential stays as it is, and the renewal
+// that is under way. The error is the engine's, or [credential.ErrOtherTurn].
 func (f *Fleet) Configure(ctx context.Context, name string, config []byte) error {
 	f.mu.Lock()
 	p := f.profile(name)
@@ -81,6 +83,7 @@ func (f *Fleet) tryChange(
 	revision := p.revision
 	next := record{Version: format, Profile: p.name, Generation: max(p.rec.Generation, newest.Generation) + 1,
 		By: f.machine, At: f.engineTime(), SignedOut: item == nil}
+	next.Since = next.Generation
 	bad := p.bad
 	f.mu.Unlock()
 	defer next.wipe()
@@ -167,11 +170,28 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			}
 			lost = lost || !swapped
 		}
-		if !lost {
-			return f.memory.reseal(f.root(), f.keys)
+		if lost {
+			continue
 		}
+		if err := f.memory.reseal(f.root(), f.keys); err != nil {
+			return err
+		}
+		return f.readAll(ctx)
 	}
 	return credential.ErrOtherTurn
+}
+
+// readAll takes in every record as it is in the engine now.
+func (f *Fleet) readAll(ctx context.Context) error {
+	f.mu.Lock()
+	all := slices.Collect(maps.Values(f.profiles))
+	f.mu.Unlock()
+	for _, p := range all {
+		if _, err := f.read(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.

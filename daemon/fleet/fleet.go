@@ -128,13 +128,14 @@ type profile struct {
 	due        time.Duration // boot time at which this machine renews unasked; 0 is never
 	flushAt    time.Duration // boot time at which the newest record is written back; 0 is never
 
-	rolledBack bool           // the engine has gone back to a record before one that was seen
-	late       error          // why the newest record is on this machine only
-	lateToken  *engine.Change // to be published with it
-	offer      *offer         // for the next record
-	had        map[string]had // :: variant → the newest token that the broker has
-	turn       *turn          // nil where none is under way
-	nonce      string         // of this process's last intent
+	rolledBack bool                    // the engine has gone back to a record before one that was seen
+	late       error                   // why the newest record is on this machine only
+	lateToken  *engine.Change          // to be published with it
+	offer      *offer                  // for the next record
+	had        map[string]had          // :: variant → the newest token that the broker has
+	tokens     map[string]engine.Entry // :: variant → the newest that the watch has brought
+	turn       *turn                   // nil where none is under way
+	nonce      string                  // of this process's last intent
 }
 
 // offer is a token that is to be published with the next record.
@@ -199,7 +200,8 @@ func (f *Fleet) part(key string) (id, kind, variant string) {
 func (f *Fleet) profile(name string) *profile {
 	p := f.profiles[name]
 	if p == nil {
-		p = &profile{name: name, id: f.keys.Name("profile", name), changed: make(chan struct{}), had: map[string]had{}}
+		p = &profile{name: name, id: f.keys.Name("profile", name), changed: make(chan struct{}),
+			had: map[string]had{}, tokens: map[string]engine.Entry{}}
 		f.profiles[name], f.byID[p.id] = p, p
 	}
 	return p

@@ -373,3 +373,30 @@ func TestAForgedRecord(t *testing.T) {
 		})
 	}
 }
+
+// After a login no token of the one before is taken, also where the engine puts it back.
+func TestATokenOfAnEarlierLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(2)
+		old := all[0].mustGet()
+		var entry engine.Entry
+		for _, e := range s.store.Entries() {
+			if _, kind, _ := all[0].part(e.Key); kind == kindToken {
+				entry = e
+			}
+		}
+		if err := all[1].Replace(t.Context(), "work", s.session(), []byte("another configuration")); err != nil {
+			t.Fatal(err)
+		}
+		s.store.Put(engine.Change{Key: entry.Key, Value: entry.Value})
+		synctest.Wait()
+		fresh := s.start("m2", "")
+		synctest.Wait()
+		for _, m := range append(all, fresh) {
+			if token := m.mustGet(); token.Access.Equal(old.Access) {
+				t.Errorf("%s serves the token of the login before", m.name)
+			}
+		}
+	})
+}

@@ -31,6 +31,7 @@ type site struct {
 	server  *sandbox.Server
 	network http.RoundTripper
 	store   *engine.Memory
+	etcd    engine.Engine // in its place; nil is none
 	keys    *keyring.Keyring
 	began   time.Time
 	off     map[string]time.Duration // :: machine → how wrong its wall clock is
@@ -196,7 +197,11 @@ func (s *site) start(name, stateDir string) *machine {
 	m := &machine{site: s, name: name, now: now, client: s.store.Client(), b: broker.New(now)}
 	keys, err := keyring.Decode(s.keys.Encode())
 	if err == nil {
-		m.Fleet, err = Open(haltedEngine{m.client, m}, keys, name, stateDir, now, Callbacks{
+		var e engine.Engine = haltedEngine{m.client, m}
+		if s.etcd != nil {
+			e = s.etcd
+		}
+		m.Fleet, err = Open(e, keys, name, stateDir, now, Callbacks{
 			Configured: m.configured, Came: m.b.Share, Renew: func(p string) { m.hold(); m.b.Renew(p) },
 			Gone: func(p string) {
 				m.b.Remove(context.Background(), p)

@@ -151,7 +151,7 @@ func (f *Fleet) token(p *profile, e engine.Entry, known map[string]had) (t grant
 	}
 	last, came := known[variant]
 	came = came && generation <= last.generation && now.Boot-last.at >= justCame
-	if came || !serves(t, now) {
+	if came || generation < p.rec.Since || !serves(t, now) {
 		t.Access.Wipe()
 		return grant.Token{}, "", false
 	}

@@ -35,6 +35,8 @@ type record struct {
 	// Generation counts the credentials of the profile: each answer of the server, each login and logout makes the
 	// next.
 	Generation int64 `json:"generation"`
+	// Since is the generation of the login that this is the credential of: no token is older.
+	Since int64 `json:"since"`
 	// SignedOut: there is no credential any more.
 	SignedOut bool `json:"signed_out,omitempty"`
 	// Intent is whose request is under way, if any.
@@ -99,7 +101,8 @@ func decodeRecord(plain keystore.Secret) (record, error) {
 	r := m.record
 	r.item = m.Item
 	known := r.Doubt == "" || doubts[r.Doubt] != nil
-	if r.Profile == "" || r.SignedOut != (len(r.item) == 0) || r.Generation < 1 || r.Failures < 0 || !known {
+	counted := r.Since >= 1 && r.Generation >= r.Since && r.Failures >= 0
+	if r.Profile == "" || r.SignedOut != (len(r.item) == 0) || !counted || !known {
 		r.wipe()
 		return record{}, errRecord
 	}

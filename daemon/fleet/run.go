@@ -227,6 +227,9 @@ func (f *Fleet) takeToken(e engine.Entry) {
 		f.mu.Unlock()
 		return
 	}
+	if p.tokens[variant] = e; e.Value == nil {
+		delete(p.tokens, variant)
+	}
 	before, had := p.had[variant]
 	t, _, ok := f.token(p, e, p.hadLongAgo())
 	f.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -46,17 +45,40 @@ func (f *Fleet) Turn(ctx context.Context, name string, r grant.Request) (t grant
 			return grant.Token{}, false, err
 		case until == 0:
 			return grant.Token{}, false, nil
-		case f.now().Boot >= began+turnLimit:
-			return grant.Token{}, false, credential.ErrOtherTurn
 		case until <= f.now().Boot:
 			f.flush(ctx, p)
-			continue
 		}
-		f.wait(ctx, changed, min(until, began+turnLimit))
-		if err := ctx.Err(); err != nil {
-			return grant.Token{}, false, err
+		for free := until; free > f.now().Boot; free, changed = f.busy(p) {
+			if f.now().Boot >= began+turnLimit {
+				return grant.Token{}, false, credential.ErrOtherTurn
+			}
+			f.wait(ctx, changed, min(free, began+turnLimit))
+			if err := ctx.Err(); err != nil {
+				return grant.Token{}, false, err
+			}
+			if t, ok := f.brought(p, variant, known); ok {
+				return t, true, nil
+			}
 		}
 	}
+}
+
+// busy returns until when another machine's request may be under way, as far as was seen.
+func (f *Fleet) busy(p *profile) (until time.Duration, changed <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.watching {
+		return 0, p.changed // only reading shows it
+	}
+	return f.freeAt(p), p.changed
+}
+
+// brought returns the token of a variant that the watch has brought, if this machine had not had it.
+func (f *Fleet) brought(p *profile, variant string, known map[string]had) (grant.Token, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, _, ok := f.token(p, p.tokens[variant], known)
+	return t, ok
 }
 
 // published returns the token of a variant among the entries, if this machine has not had it.
@@ -314,71 +336,6 @@ func (f *Fleet) answered(ctx context.Context, p *profile, t *turn, item keystore
 	return err
 }
 
-// keepLate remembers a record that the engine did not take.
-func (f *Fleet) keepLate(p *profile, next *record, token *engine.Change, why error) {
-	sealed, err := f.seal(p, next)
-	if err != nil {
-		return
-	}
-	f.memory.keep(p.id, next.Generation, sealed) // where the disk does not take it, it is in memory
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p.late, p.lateToken = why, token
-	f.compare(p)
-	f.rouse()
-}
-
-// flush writes the newest record back that the engine does not have.
-func (f *Fleet) flush(ctx context.Context, p *profile) {
-	newest, ok := f.memory.of(p.id)
-	if !ok {
-		return
-	}
-	r, err := f.unseal(p, newest.Sealed)
-	f.mu.Lock()
-	revision, behind := p.revision, newest.Generation > p.rec.Generation
-	if p.presented(f.machine) {
-		r.Doubt = unanswered
-	}
-	p.flushAt = 0
-	changes := []engine.Change{{Key: f.recordKey(p)}}
-	conditions := []engine.Condition{{Key: f.recordKey(p), Revision: revision}}
-	if p.lateToken != nil {
-		changes = append(changes, *p.lateToken)
-	}
-	if p.config != nil && p.configRevision == 0 {
-		if sealed, err := f.sealConfig(p, p.config); err == nil {
-			changes = append(changes, engine.Change{Key: f.configKey(p), Value: sealed})
-			conditions = append(conditions, engine.Condition{Key: f.configKey(p)})
-		}
-	}
-	f.mu.Unlock()
-	if err != nil || !behind {
-		return // it cannot be read any more: what the engine has is presented, with doubt
-	}
-	defer r.wipe()
-	if changes[0].Value, err = f.seal(p, &r); err != nil {
-		return
-	}
-	_, _, err = f.engine.Swap(ctx, conditions, changes)
-	f.reached(err)
-	if err == nil || errors.Is(err, engine.ErrUnknown) {
-		_, err = f.read(ctx, p)
-	}
-	if err != nil { // soon again: until it is written another machine may take over
-		f.mu.Lock()
-		p.flushAt = f.now().Boot + flushEvery
-		f.mu.Unlock()
-		f.rouse()
-	}
-}
-
-// presented reports whether another machine may have sent the refresh token of the record in the engine, which ends the
-// session at some servers if it was used before.
-func (p *profile) presented(by string) bool {
-	return p.rec.Doubt != "" || len(p.rec.Block) > 0 || p.rec.Intent != nil && p.rec.Intent.Machine != by
-}
-
 // PendingError implements [credential.Store].
 func (f *Fleet) PendingError(name string) error {
 	f.mu.Lock()
@@ -418,49 +375,6 @@ func (f *Fleet) Settle(ctx context.Context, name string, failed error) error {
 		err = credential.ErrOtherTurn
 	}
 	return err
-}
-
-// settle makes of a record with an intent the one after a failure. What was never sent leaves no trace but a wait.
-func settle(r *record, failed error) {
-	r.Intent, r.Block = nil, nil
-	refusal, ok := errors.AsType[*grant.Error](failed)
-	if !ok {
-		return // nothing was sent
-	}
-	if refusal.RotationLost {
-		r.Doubt = unanswered
-	}
-	b := broker.Block{Whole: true, Err: failed, Failures: r.Failures + 1}
-	switch action := refusal.Action(); {
-	case action == grant.ParkRequest, action == grant.ParkDoubtful:
-		return // about what was asked for, and not about the credential
-	case action == grant.Park:
-		b.Disabled = true
-		if doubt := r.doubt(); doubt != nil && refusal.Code == "invalid_grant" {
-			b.Err = fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, doubt, refusal)
-		}
-	default:
-		b.Wait = sharedWait(action, refusal.RetryAfter, r.Failures)
-	}
-	r.Failures++
-	if text, err := b.MarshalJSON(); err == nil {
-		r.Block = text
-	}
-}
-
-// sharedWait is how long all machines wait after a failure, of which there were some before.
-func sharedWait(action grant.Action, retryAfter time.Duration, before int) time.Duration {
-	first, most := 30*time.Second, 5*time.Minute
-	switch {
-	case action == grant.Retry:
-		first, most = 2*time.Second, time.Minute
-	case action == grant.RetryOnceSoon && before == 0:
-		first = 3 * time.Second
-	case action == grant.ConfirmThenPark:
-		first = time.Minute
-	}
-	wait := min(first<<min(before, 8), most)
-	return min(max(wait, retryAfter), time.Hour)
 }
 
 // Offer implements [credential.Shared]. Before [Fleet.Replace] it offers the token of the login.

@@ -82,7 +82,7 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 }
 
 // leftToFleet is why a backup leaves a profile out.
-const leftToFleet = "it is the fleet's: a machine that joins has it"
+const leftToFleet = "it is the fleet's, whose machines have it"
 
 // collectPermanent collects what a backup carries, every credential that does not rotate, and describes each for
 // people. A session is of no use on two machines: the first to renew it ends it for the other. The caller wipes the

@@ -125,8 +125,8 @@ func (s *Logins) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	l.ctx, l.cancel = ctx, func() {}
 	was := s.Profiles.Named(e.Profile)
 	if p.Fleet || was != nil && was.Fleet {
-		return refuse(protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is a fleet's, and is not replaced by one "+
-			"of a backup", e.Profile), "groat fleet status"))
+		return refuse(protocol.NewError(protocol.Config, fmt.Sprintf(
+			"profile %q is a fleet's, and is not replaced by one of a backup", e.Profile), "groat fleet status"))
 	}
 	if was != nil && profile.Same(was.Profile, p) && !was.Ephemeral {
 		l.profile = was

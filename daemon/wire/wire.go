@@ -220,7 +220,7 @@ func ofFleet(err error) *protocol.Error {
 	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, engine.ErrUnknown), errors.Is(err, engine.ErrCompacted),
 		errors.Is(err, credential.ErrOtherTurn), errors.Is(err, grant.ErrLate):
 		return say(protocol.Temporary, "groat fleet status")
-	case errors.Is(err, engine.ErrRefused):
+	case errors.Is(err, engine.ErrRefused), errors.Is(err, engine.ErrUntrusted):
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrRemoved):
 		return say(protocol.Config, "groat fleet leave")

@@ -21,6 +21,7 @@ const (
 	byInstall  = "a broken installation is needed; cmd/groat and cmd/groat-commands see the sentence"
 	byBug      = "only a bug or a groatd of the future answers so"
 	byPerson   = "what is wrong only the person can mend: the hint shows it"
+	byFleet    = "an etcd and other machines are needed; fleet_linux_test.go and daemon/fleet see the sentences"
 	byProgram  = "another program is needed; its own test types it"
 	byWire     = "daemon/wire or a test of the daemon sees the sentence; the command is that of another row"
 )
@@ -51,38 +52,41 @@ var notProvoked = map[string]string{
 
 	"groat-commands.errForeignPlace": byMachine, "groat-commands.errForeignUnit": byService,
 	"groat-commands.errHangs": byMachine, "groat-commands.errImports": byPerson, "groat-commands.errJournal": byService,
-	"groat-commands.errKeystoreUnasked": byTerminal, "groat-commands.errLog": byPerson,
-	"groat-commands.errMasked": byService, "groat-commands.errNoAPIs": byPerson, "groat-commands.errNoGroat": byInstall,
+	"groat-commands.errKeystoreUnasked": byTerminal,
+	"groat-commands.errMasked":          byService, "groat-commands.errNoAPIs": byPerson, "groat-commands.errNoGroat": byInstall,
 	"groat-commands.errNoHome": byMachine, "groat-commands.errNoJournal": byService,
 	"groat-commands.errNoLogPlace": byMachine, "groat-commands.errNoService": byService,
-	"groat-commands.errNoServiceManager": byService, "groat-commands.errNoUserManager": byService,
 	"groat-commands.errNotConfirmed": byTerminal, "groat-commands.errNotEnded": byMachine,
-	"groat-commands.errNotHandedOver": byService, "groat-commands.errNotInBackup": byPerson,
-	"groat-commands.errNotReached": byMachine,
-	"groat-commands.errNotSeen":    byMachine, "groat-commands.errNotSetUp": byPerson,
-	"groat-commands.errNotTold":      byMachine,
+	"groat-commands.errNotHandedOver": byService,
+	"groat-commands.errNotReached":    byMachine,
+	"groat-commands.errNotSeen":       byMachine,
+	"groat-commands.errNotTold":       byMachine, "groat-commands.errOldPassphrase": byTerminal,
 	"groat-commands.errNothingTyped": byTerminal, "groat-commands.errOthersUnit": byService,
-	"groat-commands.errPassphrasesDiffer": byTerminal, "groat-commands.errProgram": byPerson,
-	"groat-commands.errRestores": byWire, "groat-commands.errRuntimeDir": byMachine,
-	"groat-commands.errSameAPI":      byPerson,
-	"groat-commands.errServiceDown":  byService,
-	"groat-commands.errServiceHangs": byService, "groat-commands.errServicePlace": byService,
-	"groat-commands.errSetupAPI": byPerson, "groat-commands.errSetupBroken": byPerson,
+	"groat-commands.errPassphrasesDiffer": byTerminal,
+	"groat-commands.errRestores":          byWire, "groat-commands.errRuntimeDir": byMachine,
+	"groat-commands.errServiceDown":   byService,
+	"groat-commands.errServiceHangs":  byService,
+	"groat-commands.errSetupBroken":   byPerson,
 	"groat-commands.errSetupDeclined": byTerminal, "groat-commands.errSignal": byTerminal,
 	"groat-commands.errStdinSpent": byTerminal, "groat-commands.errSystemctl": byService,
-	"groat-commands.errTwoPassphrases": byTerminal, "groat-commands.errTyped": byTerminal,
+	"groat-commands.errTyped":    byTerminal,
 	"groat-commands.errUnitPath": byService, "groat-commands.errUnitWrite": byService,
-	"groat-commands.errUntrusted":        byPerson,
-	"groat-commands.errWorkingDirectory": byMachine, "groat-commands.failStdinWaits": byTerminal,
+	"groat-commands.errUntrusted":   byPerson,
+	"groat-commands.failStdinWaits": byTerminal,
 
 	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug,
-	"report.CannotHandOver": byInstall, "report.ExecInfo": byProgram, "report.GitOtherUser": byProgram,
+	"report.CannotHandOver": byInstall, "report.GitOtherUser": byProgram,
 	"report.GitWritesToDisk": byProgram,
-	"report.KeyringUsage":    byProgram,
 	"report.NoAnswer":        byMachine, "report.NoCommands": byInstall, "report.NotStored": byProgram,
 	"report.Undecided": byProgram, "report.UndecidedGit": byProgram, "report.Unexpected": byBug,
 	"report.UnsafeCommands": byInstall, "report.VisibleToken": byServer, "report.dialFailed": byPerson,
-	"report.hungUp": byBug, "report.oldDaemon": byBug,
+	"credential.ErrOtherTurn": byFleet, "engine.ErrCompacted": byFleet, "engine.ErrRefused": byFleet,
+	"engine.ErrUnavailable": byFleet, "engine.ErrUnknown": byFleet, "engine.ErrUntrusted": byFleet,
+	"grant.ErrLate": byFleet, "keyring.ErrDamaged": byFleet, "keyring.ErrEncoding": byFleet,
+	"keyring.ErrEpoch": byFleet, "member.ErrExists": byFleet, "member.ErrFull": byFleet, "member.ErrOlder": byFleet,
+	"member.ErrOtherFleet": byFleet, "member.ErrRemoved": byFleet, "member.ErrState": byFleet,
+	"member.ErrWithheld": byFleet,
+	"report.hungUp":      byBug, "report.oldDaemon": byBug,
 }
 
 // checkHintRows wants each row of the table of errors that a person reads to be met by a provocation, or to have a

@@ -190,6 +190,12 @@ func (f *follower) provocations() []provocation {
 		}, typed: "groat unlock --passphrase-stdin </dev/null", wants: "it is empty", itself: true,
 			person: map[string]string{"groat unlock --passphrase-stdin < FILE": "groat unlock --passphrase-stdin < " +
 				f.home + "/passphrase"}},
+		{name: "one passphrase for two", rows: []string{"groat-commands.errTwoPassphrases"}, make: func(f *follower) {
+			f.write(filepath.Join(f.home, "two"), hintPassphrase+"\nanother passphrase")
+			f.write(filepath.Join(f.home, "back"), "another passphrase\n"+hintPassphrase)
+		}, typed: "groat keystore passphrase --passphrase-stdin <passphrase", vars: "cd && ", wants: "must hold two lines",
+			itself: true, person: map[string]string{"groat keystore passphrase --passphrase-stdin < FILE": "groat keystore " +
+				"passphrase --passphrase-stdin <two && groat keystore passphrase --passphrase-stdin <back"}},
 		{name: "what protects the keystore is none", rows: []string{"groat-commands.errKeyNotKind"},
 			typed: "groat keystore move key-file", wants: "protects the sealed keystore", itself: true},
 		{name: "no such profile", rows: []string{"profile.UnknownError", "broker.ErrUnknown"},
@@ -217,6 +223,8 @@ func (f *follower) provocations() []provocation {
 		{name: "two profiles for git",
 			rows:  []string{"groat-commands.errSetupProfile", "groat-commands.errSetupUnasked"},
 			typed: "groat setup git", wants: "say which profile is meant", itself: true},
+		{name: "one file for two", rows: []string{"groat-commands.errSameAPI"}, typed: "groat helper gdal work hand",
+			wants: "both list", itself: true},
 		{name: "nobody to ask", rows: []string{"groat-commands.errNoTerminal"}, typed: "groat logout hand",
 			wants: "there is no terminal", itself: true},
 		{name: "a slip", rows: []string{"groat-commands.errUnknownCommand"}, typed: "groat lst",
@@ -228,6 +236,22 @@ func (f *follower) provocations() []provocation {
 		{name: "no token", rows: []string{"groat-commands.errRefusedInput"},
 			typed: "printf 'a b' | groat get work --refused", wants: "no token",
 			vars: "TOKEN=$(groat get work); ", itself: true},
+		{name: "no user manager", rows: []string{"groat-commands.errNoUserManager"}, typed: "groat service logs",
+			wants: "no systemd user manager", itself: true},
+		{name: "no systemd", rows: []string{"groat-commands.errNoServiceManager"}, vars: "export PATH=" + bin + "; ",
+			typed: "groat service restart", wants: "there is no systemd here", itself: true},
+		{name: "a service elsewhere", rows: []string{"groat-commands.errServicePlace"}, itself: true,
+			typed: "GROAT_SOCKET=/tmp/s groat service logs", wants: "the environment names others"},
+		{name: "no program", rows: []string{"groat-commands.errProgram"},
+			typed: "groat run work -- " + filepath.Join(f.home, "passphrase"), wants: "cannot be run", after: "groat run work -- true"},
+		{name: "nothing to take back", rows: []string{"groat-commands.errNotSetUp"}, typed: "groat setup git work --undo",
+			wants: "nothing to take back", itself: true},
+		{name: "keyring's arguments", rows: []string{"report.KeyringUsage"}, typed: "groat helper keyring get",
+			itself: true},
+		{name: "kubectl's variable", rows: []string{"report.ExecInfo"}, vars: "export KUBERNETES_EXEC_INFO=x; ",
+			typed: "groat helper kubectl work", itself: true},
+		{name: "an API of nobody", rows: []string{"groat-commands.errSetupAPI"}, itself: true,
+			typed: "groat setup git work --api https://api.example.org", wants: "does not list"},
 		{name: "an API key", rows: []string{"report.StaticKey"}, make: func(f *follower) {
 			f.groat("dummy-key\n", "login", "key", "--provider", "climateengine-key", "--secret-stdin")
 		}, typed: "groat get key", wants: "an API key", itself: true},
@@ -263,6 +287,18 @@ func (f *follower) provocations() []provocation {
 		{name: "a backup that is not", rows: []string{"groat-commands.errNoBackup"}, itself: true,
 			typed: "groat restore " + kept + ".old --passphrase-stdin", stdin: hintPassphrase + "\n",
 			wants: "does not exist"},
+		{name: "a directory that has gone", rows: []string{"groat-commands.errWorkingDirectory"}, itself: true,
+			vars:  "mkdir ~/gone && cd ~/gone && rmdir ~/gone; unset PWD; ",
+			typed: "groat restore x --passphrase-stdin", stdin: hintPassphrase + "\n"},
+		{name: "a log that others may write", rows: []string{"groat-commands.errLog"}, make: func(f *follower) {
+			if err := os.Chmod(filepath.Join(f.state, "groatd.log"), 0o666); err != nil {
+				f.t.Fatal(err)
+			}
+		}, typed: "groat logs", wants: "the log cannot be read"},
+		{name: "not in the backup", rows: []string{"groat-commands.errNotInBackup"}, itself: true,
+			typed: "groat restore " + kept + " --replace nosuch --passphrase-stdin", stdin: hintPassphrase + "\n",
+			wants: "the backup has no profile", person: map[string]string{
+				"groat restore " + kept: "groat restore " + kept + " --passphrase-stdin"}},
 		{name: "another passphrase", rows: []string{"protocol.Error"}, itself: true,
 			typed: "groat restore " + kept + " --passphrase-stdin", stdin: "another passphrase\n",
 			wants: "the passphrase does not fit the backup " + kept, person: map[string]string{

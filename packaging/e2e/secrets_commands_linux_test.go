@@ -217,6 +217,16 @@ func (v *watchedEnv) rows() map[string][]invocation {
 			fails("set", "https://sat.example/", "me").typing(v.password), fails("nonsense"),
 		},
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
+		// fleet_linux_test.go has those that go well, with the engine's password watched in the same way.
+		"groat fleet":        {works(), works("--json")},
+		"groat fleet status": {works(), works("--json")},
+		"groat fleet create": {fails("--etcd", v.server.URL(), "--user", "groat", "--password-stdin").typing(v.wrong),
+			fails("--etcd", v.server.URL(), "--user", "groat"), fails("--password-stdin").typing(v.wrong)},
+		"groat fleet join": {fails("--code-stdin").typing(v.wrong), fails("0409EV2R"),
+			fails("--code-stdin", "--user", "groat", "--password-stdin").typing("0409EV2R\n" + v.wrong)},
+		"groat fleet invite": {fails(), fails("--json")},
+		"groat fleet remove": {fails("node2")},
+		"groat fleet leave":  {fails(), fails("--forget")},
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
 			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y"),
 			works("session", "--as", "planet", "--file", v.file("planet")), works("--stop", v.file("planet")),

@@ -110,6 +110,10 @@ case $verb in
     }
     files
     echo "installed in $dest$prefix"
+    case :$PATH: in
+      *:"$prefix/bin":*) ;;
+      *) [ -n "$dest" ] || echo "$prefix/bin is not on your PATH: export PATH=\"$prefix/bin:\$PATH\"" ;;
+    esac
     ;;
   uninstall)
     found=

@@ -132,6 +132,23 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// Where a shell would not find what is installed, that is said with the line that helps.
+func TestInstallTellsOfPath(t *testing.T) {
+	bin, prefix := built(t), t.TempDir()
+	args := []string{"BIN=" + bin, "PREFIX=" + prefix, "install"}
+	out, err := makes(t, args...)
+	if line := "export PATH=\"" + prefix + "/bin:$PATH\"\n"; err != nil || !strings.HasSuffix(out, line) {
+		t.Errorf("%v %s", err, out)
+	}
+	t.Setenv("PATH", prefix+"/bin:"+os.Getenv("PATH"))
+	if out, err := makes(t, args...); err != nil || strings.Contains(out, "PATH") {
+		t.Errorf("on PATH: %v %s", err, out)
+	}
+	if out, err := makes(t, append(args, "DESTDIR="+t.TempDir())...); err != nil || strings.Contains(out, "PATH") {
+		t.Errorf("for a package: %v %s", err, out)
+	}
+}
+
 // What cannot be installed is refused with the next command, and nothing is written.
 func TestInstallRefuses(t *testing.T) {
 	bin := built(t)

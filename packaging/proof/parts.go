@@ -52,12 +52,14 @@ var parts = []part{
 	{
 		name: "orders",
 		what: "Every order in which the steps of a fleet's machines and one or two faults can come, up to the bound " +
-			"that daemon/fleet/FLEET.md states, at each kind of server.",
+			"that daemon/fleet/FLEET.md states, at each kind of server; and a thousand machines on etcd.",
 		packages: []string{"./daemon/fleet"},
+		paths:    []string{"packaging/testing/network.sh"},
 		env:      []string{"GROAT_FLEET=all"},
 		shortEnv: []string{"GROAT_FLEET="},
-		command:  []string{"go", "test", "-count=1", "-timeout=5h", "-v", "-run=^TestFleetModel$", "./daemon/fleet"},
-		result:   orders,
+		command: []string{"go", "test", "-count=1", "-timeout=5h", "-v",
+			"-run=^(TestFleetModel|TestManyMachinesOnEtcd)$", "./daemon/fleet"},
+		result: orders,
 	},
 	{
 		name:     "servers",

@@ -12,6 +12,7 @@ clean() {
   ip link delete "$name" 2>/dev/null || true
 }
 trap clean EXIT
+trap 'exit 1' HUP INT TERM
 
 ip link add "$name" type bridge
 ip address add "$prefix.254/24" dev "$name"

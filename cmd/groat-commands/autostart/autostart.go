@@ -70,6 +70,28 @@ func Refusal(r *frame.Route, getenv func(string) string, ended *os.ProcessState)
 	return s.fail(Error{Reason: Refused})
 }
 
+// checkTime is how long groatd may take to check its configuration.
+const checkTime = 3 * time.Second
+
+// Refuses reports whether the groatd that starts next would refuse its configuration or a directory, or leave out a
+// profile. It does not where groatd has not said so in time.
+func Refuses(r *frame.Route, getenv func(string) string) bool {
+	s := &starter{route: r, getenv: getenv}
+	if s.program = FindDaemon(getenv("PATH")); s.program == "" {
+		return false
+	}
+	exited, err := s.spawn("--check")
+	if err != nil {
+		return false
+	}
+	select {
+	case state := <-exited:
+		return state.ExitCode() == daemonRefuses
+	case <-time.After(checkTime):
+		return false
+	}
+}
+
 func (s *starter) start(ctx context.Context) (*frame.Conn, error) {
 	r, getenv, deadline := s.route, s.getenv, s.deadline
 	r.PlainMayBeOurs()

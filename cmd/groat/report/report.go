@@ -9,7 +9,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
@@ -83,7 +85,30 @@ func Explain(err error, getenv func(string) string) *Failure {
 	if e, ok := errors.AsType[*frame.Error](err); ok {
 		f.AddNetwork(e, getenv)
 	}
+	f.NameDaemon(getenv("PATH"))
 	return f
+}
+
+// NameDaemon has a hint that begins with groatd name the one that is beside this program, where path leads to none:
+// else it could not be typed. That groat is found, the person has shown.
+func (f *Failure) NameDaemon(path string) {
+	name, rest, _ := strings.Cut(f.Hint, " ")
+	if name != "groatd" {
+		return
+	}
+	for _, dir := range filepath.SplitList(path) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			return
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return
+	}
+	program := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(program); err == nil {
+		f.Hint = strings.TrimSuffix(visible.Word(program)+" "+rest, " ")
+	}
 }
 
 // Refused describes an error that groatd answered with.
@@ -160,5 +185,9 @@ func DurationWords(seconds int64) string {
 	case d < 48*time.Hour:
 		return number(d/time.Hour) + "h" + number(d/time.Minute%60) + "m"
 	}
-	return number(d/(24*time.Hour)) + "d" + number(d/time.Hour%24) + "h"
+	days := number(d/(24*time.Hour)) + "d"
+	if h := d / time.Hour % 24; h > 0 {
+		return days + number(h) + "h"
+	}
+	return days
 }

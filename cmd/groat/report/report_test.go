@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 func TestEveryKindHasAnExitCode(t *testing.T) {
@@ -86,9 +88,35 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// A hint can be typed where PATH does not lead to groatd.
+func TestHintsNameTheDaemonBesideThisProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(filepath.Dir(self), "groatd")
+	if err := os.WriteFile(beside, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(beside) })
+	for hint, want := range map[string]string{
+		"groatd --check": visible.Word(beside) + " --check", "groatd": visible.Word(beside),
+		"groat status": "groat status", "chmod 700 x": "chmod 700 x", "": "",
+	} {
+		f := &Failure{Hint: hint}
+		if f.NameDaemon("/nonexistent"); f.Hint != want {
+			t.Errorf("%q: %q, want %q", hint, f.Hint, want)
+		}
+	}
+	f := &Failure{Hint: "groatd --check"}
+	if f.NameDaemon("/nonexistent:" + filepath.Dir(self)); f.Hint != "groatd --check" {
+		t.Errorf("on PATH: %q", f.Hint)
+	}
+}
+
 func TestDurationWords(t *testing.T) {
 	for seconds, want := range map[int64]string{
-		-5: "0s", 0: "0s", 59: "59s", 839: "13m59s", 3600: "1h0m", 90061: "25h1m", 400000: "4d15h", 1 << 62: "36500d0h",
+		-5: "0s", 0: "0s", 59: "59s", 839: "13m59s", 3600: "1h0m", 90061: "25h1m", 400000: "4d15h", 1 << 62: "36500d",
 	} {
 		if got := DurationWords(seconds); got != want {
 			t.Errorf("%d: %s, want %s", seconds, got, want)

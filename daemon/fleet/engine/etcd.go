@@ -42,7 +42,7 @@ const MaxEndpoints = 16
 const (
 	connectTime = 2 * time.Second         // until a connection stands, with TLS
 	readTime    = 2500 * time.Millisecond // of a read at one node
-	swapTime    = 5 * time.Second         // of a Swap that was sent
+	swapTime    = 3 * time.Second         // of a Swap that was sent: what a leader took with it is not answered
 	authTime    = 5 * time.Second         // etcd takes 0.1 s of a processor for a password, and a fleet may ask at once
 	totalTime   = 12 * time.Second        // of a Read or a Swap, at however many nodes
 )

@@ -18,6 +18,7 @@ import (
 // TestEtcd holds the client to Debian's etcd: three nodes with TLS and authentication, of which one after the other
 // fails in every way. The tests run one after the other, since each has the whole cluster for itself.
 func TestEtcd(t *testing.T) {
+	t.Parallel()
 	c := &cluster{parts.StartEtcd(t, 0)}
 	t.Run("engine", func(t *testing.T) {
 		testEngine(t, func() Engine { return c.engine(t) })
@@ -30,6 +31,7 @@ func TestEtcd(t *testing.T) {
 		{"a token that is forgotten", testForgottenToken},
 		{"compaction", testCompaction},
 		{"a large history", testLargeHistory},
+		{"a machine that stands still", testStuckMachine},
 		{"a leader that is killed", testKilledLeader},
 		{"a node that is stopped", testStoppedNode},
 		{"a node in the minority", testMinority},
@@ -65,16 +67,6 @@ func (c *cluster) engineAt(t *testing.T, node int) *Etcd {
 	for e.order()[0].url != c.Endpoints[node-1] {
 		e.leave(e.order()[0])
 	}
-	return e
-}
-
-func open(t testing.TB, o Options) *Etcd {
-	t.Helper()
-	e, err := NewEtcd(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Close)
 	return e
 }
 
@@ -311,6 +303,36 @@ func testLargeHistory(t *testing.T, c *cluster) {
 		if entries := receive(t, w.told); len(entries) != len(changes) {
 			t.Fatalf("%d changes, want %d", len(entries), len(changes))
 		}
+	}
+}
+
+// A machine that takes nothing from its watch delays no other one, and misses nothing.
+func testStuckMachine(t *testing.T, c *cluster) {
+	e := c.engineAt(t, 1)
+	before := swap(t, e, nil, Change{"/groat/stuck", []byte("1")})
+	goOn, told := make(chan struct{}), make(chan []Entry, 200)
+	go c.engineAt(t, 1).Watch(t.Context(), "/groat/stuck", before, func(entries []Entry, _ State) {
+		<-goOn
+		if entries != nil {
+			told <- entries
+		}
+	})
+	well := watch(t, c.engineAt(t, 1), "/groat/stuck", before)
+	const changes = 100
+	for range changes { // more than any buffer on the way
+		swap(t, e, nil, Change{"/groat/stuck", make([]byte, MaxValue)})
+	}
+	for range changes {
+		receive(t, well.told)
+	}
+	close(goOn)
+	last := before.Revision
+	for range changes {
+		entries := receive(t, told)
+		if entries[0].Revision <= last {
+			t.Fatalf("revision %d after %d", entries[0].Revision, last)
+		}
+		last = entries[0].Revision
 	}
 }
 

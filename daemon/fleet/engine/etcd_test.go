@@ -17,17 +17,23 @@ import (
 
 const goodHeader = `"header":{"cluster_id":"7","revision":"5","raft_term":"2"}`
 
-// standIn is a node that answers what a test wants.
-func standIn(t *testing.T, answer http.HandlerFunc) *Etcd {
+// open returns an engine that is closed with the test.
+func open(t testing.TB, o Options) *Etcd {
 	t.Helper()
-	server := httptest.NewServer(answer)
-	t.Cleanup(server.Close)
-	e, err := NewEtcd(Options{Endpoints: []string{server.URL}})
+	e, err := NewEtcd(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
 	return e
+}
+
+// standIn is a node that answers what a test wants.
+func standIn(t *testing.T, answer http.HandlerFunc) *Etcd {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return open(t, Options{Endpoints: []string{server.URL}})
 }
 
 func says(status int, text string) http.HandlerFunc {
@@ -199,6 +205,7 @@ func TestMessagesThatAreNotEtcds(t *testing.T) {
 // A watch whose node reads, and tells nothing of what a read sees, is left.
 func TestAWatchThatIsSilent(t *testing.T) {
 	tier.Long(t, "it waits 7 s for a node")
+	t.Parallel()
 	asked := 0
 	e := standIn(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v3/watch" {

@@ -63,7 +63,10 @@ func (m *Member) follow(ctx context.Context) error {
 					names = append(names, strings.TrimPrefix(e.Key, m.key("m/")))
 				}
 			}
-			if names == nil {
+			switch {
+			case names == nil && m.failing():
+				names = []string{"log"} // it answers: look again
+			case names == nil:
 				return
 			}
 			select {
@@ -81,6 +84,11 @@ func (m *Member) follow(ctx context.Context) error {
 				return err
 			}
 		case <-sweep.C:
+			if m.failing() {
+				if err := m.Sync(ctx); err != nil {
+					return err
+				}
+			}
 			if err := m.attend(ctx); err != nil {
 				return err
 			}
@@ -88,6 +96,13 @@ func (m *Member) follow(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// failing reports whether the last look at the engine was no use.
+func (m *Member) failing() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failure != nil
 }
 
 // act does what is due after changes of the log; without names it looks at everything.
