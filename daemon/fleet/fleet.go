@@ -178,11 +178,8 @@ func Open(
 	return f, nil
 }
 
-// Root returns the prefix of all keys of a fleet in its engine.
-func Root(fleet string) string { return "/groat/" + fleet + "/" }
-
 // root is the prefix of all profiles.
-func (f *Fleet) root() string { return Root(f.keys.Fleet()) + "p/" }
+func (f *Fleet) root() string { return "/groat/" + f.keys.Fleet() + "/p/" }
 
 func (f *Fleet) below(p *profile) string              { return f.root() + p.id + "/" }
 func (f *Fleet) recordKey(p *profile) string          { return f.below(p) + kindRecord }
