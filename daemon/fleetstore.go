@@ -47,6 +47,21 @@ func (f *fleetPart) Stage(p *profile.Profile, t *grant.Token) {
 	}
 }
 
+// Share implements [login.Fleet].
+func (f *fleetPart) Share(ctx context.Context, p *profile.Profile) error {
+	r, err := f.use()
+	if err != nil {
+		return err
+	}
+	text, err := p.Text()
+	if err != nil || text == string(r.fleet.Config(p.Name)) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, fleetTime)
+	defer cancel()
+	return r.fleet.Configure(ctx, p.Name, []byte(text))
+}
+
 // Turn implements [credential.Shared].
 func (s sharedStore) Turn(ctx context.Context, name string, q grant.Request) (t grant.Token, ok bool, err error) {
 	r, err := s.f.use()

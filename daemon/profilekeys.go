@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func profileKeys(c *conn, params []byte) (any, error) {
 			return nil, e
 		}
 	}
+	if err == nil && pp.Key != "" && p.Fleet {
+		err = c.d.shareEdit(c.open, p, pp)
+	}
 	if err == nil && pp.Key != "" {
 		p, err = c.d.profiles.Edit(p.Name, func(p *config.Profile) error { return changeKey(p, pp) })
 	}
@@ -54,6 +58,21 @@ func profileKeys(c *conn, params []byte) (any, error) {
 		return nil, c.d.wire(err, pp.Profile)
 	}
 	return keysOf(p), nil
+}
+
+// shareEdit gives all machines of the fleet a profile as it is after a change. What cannot be changed is left to the
+// change itself to say.
+func (d *Daemon) shareEdit(ctx context.Context, p *profile.Profile, pp protocol.ProfileParams) error {
+	edited := p.Profile
+	edited.Resources = slices.Clone(edited.Resources)
+	if err := changeKey(&edited, pp); err != nil {
+		return err
+	}
+	now, err := d.profiles.Resolve(edited)
+	if err != nil {
+		return nil
+	}
+	return d.fleet.Share(ctx, now)
 }
 
 // changeKey changes one key of a profile, unless a sign-in decides it.

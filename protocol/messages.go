@@ -158,6 +158,8 @@ type LogoutResult struct {
 	Issuer   string `json:"issuer,omitempty"`
 	// Permanent is set if the provider has no way to delete that client.
 	Permanent bool `json:"permanent,omitempty"`
+	// Fleet is set if the profile is a fleet's: it is forgotten on all machines.
+	Fleet bool `json:"fleet,omitempty"`
 }
 
 // ProfilesResult answers "profiles": a page, as [StatusResult] is.

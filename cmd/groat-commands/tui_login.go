@@ -194,14 +194,18 @@ func textLogoutWarning(r protocol.LogoutResult) string {
 func textLoggedOut(r *logoutJSON, keepRemote bool) []byte {
 	var b bytes.Buffer
 	profile, issuer := clean(r.Profile), sentence(r.Issuer)
+	where := "this machine"
+	if r.Fleet {
+		where = "all machines of the fleet"
+	}
 	switch {
 	case r.Revoked:
-		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n",
-			issuer, profile)
+		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on %s\n",
+			issuer, profile, where)
 	case r.NotEnded != "":
-		fmt.Fprintf(&b, "forgotten: profile %s is no longer on this machine\n", profile)
+		fmt.Fprintf(&b, "forgotten: profile %s is no longer on %s\n", profile, where)
 	default:
-		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
+		fmt.Fprintf(&b, "signed out: profile %s is forgotten on %s\n", profile, where)
 	}
 	if r.NotEnded != "" {
 		fmt.Fprintf(&b, "note: nothing was ended at %s: %s\n", issuer, clean(r.NotEnded))

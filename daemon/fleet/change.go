@@ -45,6 +45,36 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 	return credential.ErrOtherTurn
 }
 
+// Configure makes a configuration that of a profile on all machines; its credential stays as it is, and the renewal
+// that is under way. The error is the engine's, or [credential.ErrOtherTurn].
+func (f *Fleet) Configure(ctx context.Context, name string, config []byte) error {
+	f.mu.Lock()
+	p := f.profile(name)
+	f.mu.Unlock()
+	for range changeTries {
+		entries, err := f.read(ctx, p)
+		if err != nil {
+			return err
+		}
+		was := engine.Condition{Key: f.configKey(p)}
+		for _, e := range entries {
+			if e.Key == was.Key {
+				was.Revision = e.Revision
+			}
+		}
+		sealed, err := f.sealConfig(p, config)
+		if err != nil {
+			return err
+		}
+		swapped, _, err := f.engine.Swap(ctx, []engine.Condition{was}, []engine.Change{{Key: was.Key, Value: sealed}})
+		f.reached(err)
+		if swapped || err != nil {
+			return err
+		}
+	}
+	return credential.ErrOtherTurn
+}
+
 func (f *Fleet) tryChange(
 	ctx context.Context, p *profile, item *keystore.Item, config []byte, entries []engine.Entry,
 ) (bool, error) {

@@ -47,6 +47,10 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 		if r.Incomplete != nil {
 			return r, r.Incomplete
 		}
+		if slices.ContainsFunc(b.LeftOut, func(l backup.LeftOut) bool { return l.Reason == leftToFleet }) {
+			return r, protocol.NewError(protocol.Config, "this machine alone has no permanent credential, so there is "+
+				"nothing to back up: what is the fleet's, a machine that joins has", "groat fleet invite")
+		}
 		return r, protocol.NewError(protocol.Config,
 			"no profile has a permanent credential, so there is nothing to back up", "groat list")
 	}
@@ -77,6 +81,9 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 	return r, nil
 }
 
+// leftToFleet is why a backup leaves a profile out.
+const leftToFleet = "it is the fleet's, whose machines have it"
+
 // collectPermanent collects what a backup carries, every credential that does not rotate, and describes each for
 // people. A session is of no use on two machines: the first to renew it ends it for the other. The caller wipes the
 // backup.
@@ -95,7 +102,8 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 			continue
 		}
 		if p.Fleet {
-			leave("it is the fleet's, whose machines have it")
+			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name,
+				Reason: leftToFleet, Hint: "groat fleet invite"})
 			continue
 		}
 		item, err := s.Stores.Kept.Get(ctx, name)

@@ -36,6 +36,9 @@ func (l *Login) configure() error {
 	if err != nil {
 		return err
 	}
+	if was := l.logins.Profiles.Named(p.Name); was != nil && was.Fleet {
+		p.Fleet = true // also where the sign-in says everything anew
+	}
 	if l.kind != grant.ByJWTBearer && l.params.TargetAudience == "" {
 		p.TargetAudience = "" // of the key that the profile had before
 	}

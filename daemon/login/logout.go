@@ -47,7 +47,7 @@ func (s *Logins) Logout(p *profile.Profile, yes, keepRemote bool) (protocol.Logo
 // describeLogout says what stays at the provider after a logout.
 func (s *Logins) describeLogout(p *profile.Profile) (protocol.LogoutResult, error) {
 	server := p.Endpoint.Server()
-	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer}
+	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer, Fleet: p.Fleet}
 	item, err := s.readCredential(p)
 	if err != nil || item == nil {
 		return r, err

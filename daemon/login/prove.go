@@ -46,6 +46,9 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer resume()
+	if err := l.share(item, &t); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	return l.finish(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 

@@ -124,6 +124,10 @@ func (s *Logins) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	l = s.newLogin(protocol.LoginParams{Profile: e.Profile})
 	l.ctx, l.cancel = ctx, func() {}
 	was := s.Profiles.Named(e.Profile)
+	if p.Fleet || was != nil && was.Fleet {
+		return refuse(protocol.NewError(protocol.Config, fmt.Sprintf(
+			"profile %q is a fleet's, and is not replaced by one of a backup", e.Profile), "groat fleet status"))
+	}
 	if was != nil && profile.Same(was.Profile, p) && !was.Ephemeral {
 		l.profile = was
 	} else if l.profile, err = s.Profiles.Resolve(p); err != nil {

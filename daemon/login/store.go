@@ -34,6 +34,8 @@ type Fleet interface {
 	// Stage says what the next Set of a profile's credential stores beside it for all machines: the configuration, and
 	// the token of the sign-in where it is not nil.
 	Stage(p *profile.Profile, t *grant.Token)
+	// Share makes a profile's configuration that of all machines.
+	Share(ctx context.Context, p *profile.Profile) error
 }
 
 // Of returns where a profile's credential is.
@@ -67,8 +69,12 @@ func (l *Login) server() grant.Server { return l.endpoint.Server() }
 func (l *Login) store() *keystore.PendingStore { return l.logins.Stores.Of(l.profile) }
 
 // storeIfChanged stores an item unless the store has it already: keychains ask a person before an overwrite, and some
-// lose the item. An item that cannot be stored is held in memory, and the error says why it could not.
+// lose the item. In a fleet each sign-in is stored, for it ends what keeps the other machines from the credential. An
+// item that cannot be stored is held in memory, and the error says why it could not.
 func (l *Login) storeIfChanged(ctx context.Context, item keystore.Item) error {
+	if l.profile.Fleet {
+		return l.storeOrHold(ctx, item)
+	}
 	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
 		same := old.Equal(item)
 		old.Wipe()
@@ -84,6 +90,21 @@ func (l *Login) stage(t *grant.Token) {
 	if l.profile.Fleet && l.logins.Stores.Fleet != nil {
 		l.logins.Stores.Fleet.Stage(l.profile, t)
 	}
+}
+
+// share gives the fleet the configuration of one of its profiles whose credential was proven. A client's is stored
+// anew:
+// no machine asks with it again if it was refused before. A session's is not, for another machine may be renewing it.
+func (l *Login) share(item keystore.Item, t *grant.Token) error {
+	fleet := l.logins.Stores.Fleet
+	switch {
+	case !l.profile.Fleet || fleet == nil:
+		return nil
+	case l.kind.Session():
+		return fleet.Share(l.ctx, l.profile)
+	}
+	fleet.Stage(l.profile, t)
+	return l.store().Store.Set(l.ctx, l.params.Profile, item)
 }
 
 // checkFleet refuses a profile that cannot be the fleet's.

@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// fleetOfTwo are two machines of one fleet. The first one's server is for both.
+func fleetOfTwo(t *testing.T) (a, b *env) {
+	t.Helper()
+	shared := engine.NewMemory(nil)
+	for _, h := range []**env{&a, &b} {
+		*h = newEnv(t, sandbox.Options{Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}}})
+		(*h).StateDir = t.TempDir()
+		(*h).NewEngine = func(engine.Options) (engine.Engine, error) { return shared.Client(), nil }
+	}
+	created := a.fleetDo(t, protocol.FleetParams{Do: protocol.FleetCreate, Machine: "a",
+		Endpoints: []string{"https://etcd.example.org:2379"}}, "")
+	b.fleetDo(t, protocol.FleetParams{Do: protocol.FleetJoin, Machine: "b"}, created.Invitation)
+	return a, b
+}
+
+func (h *env) fleetDo(t *testing.T, p protocol.FleetParams, code string) (r protocol.FleetResult) {
+	t.Helper()
+	var secrets []protocol.Member
+	if code != "" {
+		secrets = append(secrets, protocol.Member{Name: "code", Value: protocol.NewLoginSecret([]byte(code))})
+	}
+	if err := h.client(t).CallSecrets(t.Context(), protocol.MethodFleet, p, secrets, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// signInWork signs a client in at the server of another machine.
+func (h *env) signInWork(t *testing.T, at *env, change func(*protocol.LoginParams)) {
+	t.Helper()
+	p := at.ofMachine("work")
+	change(&p)
+	answer := func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte(clientSecret)), nil
+	}
+	if _, err := h.client(t).Login(t.Context(), p, answer); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantKey waits until the profile has a key's value.
+func (h *env) wantKey(t *testing.T, key, want string) {
+	t.Helper()
+	eventually(t, func() string {
+		p := h.profiles.Named("work")
+		if p == nil {
+			return "there is no profile"
+		}
+		if got, _ := p.Get(key); got != want {
+			return fmt.Sprintf("%s is %q, want %q", key, got, want)
+		}
+		return ""
+	})
+}
+
+// What is changed of a fleet's profile on one machine is changed on all.
+func TestAChangeIsForTheFleet(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	b.wantKey(t, "fleet", "true")
+	var r protocol.ProfileResult
+	yes := "true"
+	if err := b.client(t).Call(t.Context(), protocol.MethodProfile,
+		protocol.ProfileParams{Profile: "work", Key: "strict_scope", Value: &yes}, &r); err != nil {
+		t.Fatal(err)
+	}
+	b.wantKey(t, "strict_scope", "true")
+	a.wantKey(t, "strict_scope", "true")
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Scope = "read" })
+	a.wantKey(t, "scope", "read")
+	b.wantKey(t, "scope", "read")
+
+	// It needs no backup, and the logout says for whom it is.
+	file := filepath.Join(t.TempDir(), "backup")
+	_, err := b.backup(t, file, false)
+	if e := wantError(t, err, protocol.Config); e.Hint() != "groat fleet invite" {
+		t.Error(e)
+	}
+	var out protocol.LogoutResult
+	if err := b.client(t).Call(t.Context(), protocol.MethodLogout,
+		protocol.LogoutParams{Profile: "work", Yes: true}, &out); err != nil || !out.Forgotten || !out.Fleet {
+		t.Errorf("logout: %+v, %v", out, err)
+	}
+	eventually(t, func() string {
+		if a.profiles.Named("work") != nil {
+			return "the other machine has the profile still"
+		}
+		return ""
+	})
+}
+
+// A machine's own profile hides the fleet's of its name until it goes. A machine that leaves keeps nothing.
+func TestAProfileThatHidesTheFleets(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	b.signInWork(t, a, func(*protocol.LoginParams) {})
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	eventually(t, func() string {
+		if r := b.fleetDo(t, protocol.FleetParams{}, ""); len(r.Profiles) != 1 || !r.Profiles[0].Hidden {
+			return fmt.Sprintf("the fleet's profile is not hidden: %+v", r.Profiles)
+		}
+		return ""
+	})
+	b.wantKey(t, "fleet", "")
+	if err := b.client(t).Call(t.Context(), protocol.MethodLogout,
+		protocol.LogoutParams{Profile: "work", Yes: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.wantKey(t, "fleet", "true")
+
+	b.fleetDo(t, protocol.FleetParams{Do: protocol.FleetLeave}, "")
+	left, err := os.ReadDir(b.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range left {
+		if strings.HasPrefix(file.Name(), "fleet") {
+			t.Errorf("left: %s", file.Name())
+		}
+	}
+	if b.profiles.Named("work") != nil {
+		t.Error("the fleet's profile is left")
+	}
+}
