@@ -54,6 +54,9 @@ func useFleet(c *conn, params []byte) (any, error) {
 	ctx, cancel := context.WithTimeout(c.open, fleetTime)
 	defer cancel()
 	f := c.d.fleet
+	if !p.Forget {
+		f.settle(ctx)
+	}
 	var r protocol.FleetResult
 	switch p.Do {
 	case "":
@@ -228,6 +231,20 @@ func (f *fleetPart) await(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// settleTime bounds settle: the engine may be away.
+const settleTime = 3 * time.Second
+
+// settle waits, in a groatd that has just started, until it knows the fleet's machines.
+func (f *fleetPart) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	if _, err := f.use(); err == errFleetStarts {
+		f.await(ctx)
+	} else if r := f.now(); r != nil && len(r.member.Machines()) == 0 {
+		r.member.Sync(ctx)
+	}
 }
 
 // invite makes a code for one machine.
