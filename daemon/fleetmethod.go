@@ -456,6 +456,8 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet leave")
 	case entering && (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)):
 		return say(protocol.Config, again+" --help")
+	case entering && errors.Is(err, engine.ErrUnavailable): // there is no status of a fleet yet
+		return say(protocol.Temporary, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")
 	}
