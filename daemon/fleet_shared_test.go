@@ -136,3 +136,14 @@ func TestAProfileThatHidesTheFleets(t *testing.T) {
 		t.Error("the fleet's profile is left")
 	}
 }
+
+// An engine that does not answer leaves a machine in no fleet, so the hint is not to look at one.
+func TestAFleetWithoutItsEngine(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	h.NewEngine = func(engine.Options) (engine.Engine, error) { return nil, engine.ErrUnavailable }
+	err := h.client(t).Call(t.Context(), protocol.MethodFleet, protocol.FleetParams{Do: protocol.FleetCreate,
+		Endpoints: []string{"https://etcd.example.org:2379"}}, nil)
+	if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat fleet create --help" {
+		t.Error(e.Hint())
+	}
+}

@@ -54,6 +54,9 @@ func useFleet(c *conn, params []byte) (any, error) {
 	ctx, cancel := context.WithTimeout(c.open, fleetTime)
 	defer cancel()
 	f := c.d.fleet
+	if !p.Forget {
+		f.settle(ctx)
+	}
 	var r protocol.FleetResult
 	switch p.Do {
 	case "":
@@ -228,6 +231,20 @@ func (f *fleetPart) await(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// settleTime bounds settle: the engine may be away.
+const settleTime = 3 * time.Second
+
+// settle waits, in a groatd that has just started, until it knows the fleet's machines.
+func (f *fleetPart) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	if _, err := f.use(); err == errFleetStarts {
+		f.await(ctx)
+	} else if r := f.now(); r != nil && len(r.member.Machines()) == 0 {
+		r.member.Sync(ctx)
+	}
 }
 
 // invite makes a code for one machine.
@@ -439,6 +456,8 @@ func (f *fleetPart) error(err error, do string) *protocol.Error {
 		return say(protocol.Config, "groat fleet leave")
 	case entering && (errors.Is(err, engine.ErrRefused) || errors.Is(err, engine.ErrUntrusted)):
 		return say(protocol.Config, again+" --help")
+	case entering && errors.Is(err, engine.ErrUnavailable): // there is no status of a fleet yet
+		return say(protocol.Temporary, again+" --help")
 	case errors.Is(err, context.DeadlineExceeded):
 		return protocol.NewError(protocol.Temporary, "the fleet's engine takes too long", "groat fleet status")
 	}

@@ -92,9 +92,8 @@ func (l *Login) stage(t *grant.Token) {
 	}
 }
 
-// share gives the fleet the configuration of one of its profiles whose credential was proven. A client's is stored
-// anew:
-// no machine asks with it again if it was refused before. A session's is not, for another machine may be renewing it.
+// share gives the fleet the configuration of one of its profiles whose credential was proven. A client's credential is
+// stored anew, which ends a refusal that the machines share. A session's is not: another machine may be renewing it.
 func (l *Login) share(item keystore.Item, t *grant.Token) error {
 	fleet := l.logins.Stores.Fleet
 	switch {
