@@ -74,13 +74,14 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 		if e.Key != entryKey(m.keys.Fleet(), now.index+1) || e.Value == nil {
 			continue
 		}
-		text, epoch, err := ring.Open(e.Key, kindLog, e.Value)
+		text, _, err := ring.Open(e.Key, kindLog, e.Value)
 		if errors.Is(err, keyring.ErrEpoch) && ring == m.keys && newest != "" {
 			fetched, failed := m.fetchKeys(ctx, newest)
 			if failed != nil {
 				return m.orRemoved(ctx, now, failed)
 			}
 			ring = fetched
+			var epoch uint32
 			if text, epoch, err = ring.Open(e.Key, kindLog, e.Value); err != nil && epoch > m.keys.Epoch() {
 				return fmt.Errorf("%w: what it shows is another key", ErrWithheld)
 			}
