@@ -39,7 +39,7 @@ type fleetPart struct {
 	config  *config.Fleet // nil: in none, or fleet.toml cannot be used, as why says
 	running *fleetRun     // nil while it is not, and why says why not
 	why     error
-	left    bool // the other machines know that this one has left; what it has of the fleet is not all deleted
+	left    bool              // the others know that this machine has left, and not all is deleted here
 	lost    error             // why the engine does not answer, nil where it does
 	staged  map[string][]byte // :: profile → the configuration that a login stores with the credential
 	stop    func()
@@ -196,7 +196,7 @@ func itemOf(c config.Fleet, password, state keystore.Secret) keystore.Item {
 // memberOptions are a member's options, with the keystore for what it keeps.
 func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keystore.Secret) member.Options {
 	return member.Options{
-		Engine: e, Now: f.d.Now, Changed: f.membersChanged,
+		Engine: e, Now: f.d.Now, StateDir: f.d.StateDir, Changed: f.membersChanged, Healed: f.healed,
 		Warn: func(err error) { f.d.Log.Warn("the fleet's engine shows what no member has written", zap.Error(err)) },
 		Keep: func(ctx context.Context, id string, state keystore.Secret) error {
 			c.ID = id
@@ -207,7 +207,7 @@ func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keys
 
 // assemble makes what runs of a member.
 func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, error) {
-	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Name(), f.d.StateDir, f.d.Now, fleet.Callbacks{
+	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Self(), f.d.StateDir, f.d.Now, fleet.Callbacks{
 		Configured: f.configured, Gone: f.gone, Came: f.d.broker.Share,
 		Renew: func(name string) { f.d.broker.Renew(name) },
 		Reached: func(err error) {
@@ -289,6 +289,16 @@ func (f *fleetPart) membersChanged() {
 	r.epoch = r.member.Keys().Epoch()
 	f.mu.Unlock()
 	if rotated {
+		r.fleet.Rekeyed()
+		go f.reseal(r)
+	}
+}
+
+// healed is told that this machine has put back what the engine had lost: what was restored with it may be sealed with
+// an older key.
+func (f *fleetPart) healed() {
+	f.d.Log.Warn("the fleet's engine was put back to an older copy: the fleet's machines and keys are written back")
+	if r := f.now(); r != nil {
 		r.fleet.Rekeyed()
 		go f.reseal(r)
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,13 +145,10 @@ func TestLeavingWhileRenewing(t *testing.T) {
 	if err := <-asked; err != nil {
 		t.Error(err)
 	}
-	r, err := b.fleet.use()
-	if err != nil {
-		t.Fatal(err)
-	}
 	eventually(t, func() string {
-		if s := r.fleet.Status("work"); s.By != "a" || s.Renewing != "" {
-			return "the answer was not stored: by " + s.By + ", renewing: " + s.Renewing
+		r := b.fleetDo(t, protocol.FleetParams{}, "")
+		if len(r.Profiles) != 1 || r.Profiles[0].RenewedBy != "a" || r.Profiles[0].Renewing != "" {
+			return fmt.Sprintf("the answer was not stored: %+v", r.Profiles)
 		}
 		return ""
 	})

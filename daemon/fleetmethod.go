@@ -396,7 +396,7 @@ func (f *fleetPart) forget(ctx context.Context, in *config.Fleet) error {
 		return err
 	}
 	if id != "" {
-		if err := fleet.Forget(f.d.StateDir, id); err != nil {
+		if err := errors.Join(fleet.Forget(f.d.StateDir, id), member.Forget(f.d.StateDir, id)); err != nil {
 			return err
 		}
 	}
@@ -438,7 +438,9 @@ func (f *fleetPart) status(ctx context.Context) protocol.FleetResult {
 // ofProfile is what is said of a profile of the fleet.
 func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 	st := r.fleet.Status(name)
-	p := &protocol.FleetProfile{Profile: name, RenewedBy: st.By, Renewing: st.Renewing}
+	p := &protocol.FleetProfile{
+		Profile: name, RenewedBy: r.member.NameOf(st.By), Renewing: r.member.NameOf(st.Renewing),
+	}
 	if !st.At.IsZero() && st.At.Unix() > 0 {
 		p.RenewedAt = st.At.Unix()
 	}
