@@ -183,6 +183,7 @@ func Open(o Options, kept keystore.Secret) (*Member, error) {
 	}
 	m := newMember(o, keys, identity{name: s.Name, sign: ed25519.NewKeyFromSeed(s.Sign), seal: seal})
 	m.pinned = s.Seen
+	m.readLog()
 	return m, nil
 }
 
