@@ -179,7 +179,7 @@ func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keys
 
 // assemble makes what runs of a member.
 func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, error) {
-	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Name(), f.d.StateDir, f.d.Now, fleet.Callbacks{
+	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Self(), f.d.StateDir, f.d.Now, fleet.Callbacks{
 		Configured: f.configured, Gone: f.gone, Came: f.d.broker.Share,
 		Renew: func(name string) { f.d.broker.Renew(name) },
 		Reached: func(err error) {

@@ -363,7 +363,9 @@ func (f *fleetPart) status(ctx context.Context) protocol.FleetResult {
 // ofProfile is what is said of a profile of the fleet.
 func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 	st := r.fleet.Status(name)
-	p := &protocol.FleetProfile{Profile: name, RenewedBy: st.By, Renewing: st.Renewing}
+	p := &protocol.FleetProfile{
+		Profile: name, RenewedBy: r.member.NameOf(st.By), Renewing: r.member.NameOf(st.Renewing),
+	}
 	if !st.At.IsZero() && st.At.Unix() > 0 {
 		p.RenewedAt = st.At.Unix()
 	}

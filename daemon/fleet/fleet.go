@@ -157,7 +157,7 @@ type turn struct {
 	again    bool           // another machine was faster
 }
 
-// Open returns the fleet of a keyring on one machine, of which machine is the name. What it must remember across a
+// Open returns the fleet of a keyring on one machine, of which machine is the id. What it must remember across a
 // restart is in a file of stateDir, which holds no plain text; with an empty one it is in memory. It asks the engine
 // for nothing.
 func Open(
@@ -218,10 +218,10 @@ type Status struct {
 	Generation int64
 	// SignedOut: the credential is gone, by a logout on some machine.
 	SignedOut bool
-	// By is the name of the machine that renewed or signed in last, and At when, by the engine's clock.
+	// By is the id of the machine that renewed or signed in last, and At when, by the engine's clock.
 	By string
 	At time.Time
-	// Renewing is the name of the machine whose renewal is under way, or empty.
+	// Renewing is the id of the machine whose renewal is under way, or empty.
 	Renewing string
 	// Err is why the fleet's engine does not answer, what is wrong with the profile's record, or why this machine could
 	// not note on its disk what it has seen; nil where all is well.
