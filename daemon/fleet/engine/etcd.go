@@ -27,8 +27,8 @@ type Options struct {
 	Roots *x509.CertPool
 	// Certificate is shown to the nodes; nil is none. etcd's JSON gateway does not take it for a user.
 	Certificate *tls.Certificate
-	// User authenticates with Password, unless it is empty. The password is sent to Endpoints and nowhere else. It stays
-	// the caller's.
+	// User authenticates with Password, unless it is empty. The password is sent to Endpoints and nowhere else. It
+	// stays the caller's.
 	User     string
 	Password keystore.Secret
 	// Network says through which proxy the nodes are reached; one on a loopback address is reached through none. Nil is
@@ -170,6 +170,8 @@ func (e *Etcd) atNodes(ctx context.Context, call func(context.Context, *node) er
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // select draws where both are ready
 		return ended(ctx)
 	}
 	var all failures

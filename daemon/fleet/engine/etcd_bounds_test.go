@@ -64,7 +64,8 @@ func TestAReadEnds(t *testing.T) {
 			})
 			began := time.Now()
 			_, _, err := e.Read(t.Context(), "/a")
-			if err == nil || !strings.Contains(err.Error(), test.want) || test.kind != nil && !errors.Is(err, test.kind) {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				test.kind != nil && !errors.Is(err, test.kind) {
 				t.Errorf("%s: after %d pages: %v", name, asked, err)
 			}
 			if took := time.Since(began); took > wholeTime+readTime {
