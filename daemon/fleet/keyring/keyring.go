@@ -183,13 +183,13 @@ func (k *Keyring) Seal(key, kind string, plain []byte) ([]byte, error) {
 // Open returns the value that Seal was given, and the epoch in which it was sealed. The caller owns and wipes it. The
 // error is [ErrDamaged] or an [*EpochError].
 func (k *Keyring) Open(key, kind string, sealed []byte) (plain keystore.Secret, epoch uint32, err error) {
-	if len(sealed) < Overhead || sealed[0] != format {
+	epoch, ok := EpochOf(sealed)
+	if !ok {
 		return keystore.Secret{}, 0, ErrDamaged
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	head, rest := sealed[:headSize], sealed[headSize:]
-	epoch = binary.BigEndian.Uint32(head[1:])
 	aead, err := k.aead(epoch)
 	if err != nil {
 		return keystore.Secret{}, epoch, err
@@ -199,6 +199,15 @@ func (k *Keyring) Open(key, kind string, sealed []byte) (plain keystore.Secret, 
 		return keystore.Secret{}, epoch, ErrDamaged
 	}
 	return keystore.NewSecret(text), epoch, nil
+}
+
+// EpochOf returns the epoch that a sealed value says it is of, and whether it has the form of one. Only
+// [Keyring.Open] shows whether that is true.
+func EpochOf(sealed []byte) (epoch uint32, ok bool) {
+	if len(sealed) < Overhead || sealed[0] != format {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(sealed[1:headSize]), true
 }
 
 // aead is the cipher of an epoch. k.mu is held.

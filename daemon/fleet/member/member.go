@@ -68,6 +68,7 @@ type Member struct {
 	pinned  position                 // what this machine had seen when it was last stopped
 	junk    int64                    // the revision of what stands in the place of the next entry and is none, or 0
 	fence   engine.Condition         // the epoch's key in the engine
+	began   map[uint32]int64         // :: epoch → the revision with which it began; none is ever raised
 	at      engine.State             // of the last look at the engine
 	failure error                    // why that was no use, or nil
 	seen    map[string]time.Duration // :: invitation → boot time when it was first seen
@@ -88,7 +89,7 @@ func newMember(o Options, keys *keyring.Keyring, self identity) *Member {
 	}
 	m := &Member{
 		Options: o, keys: keys, self: self, turn: make(chan struct{}, 1), log: newLog(keys.Fleet()),
-		seen: map[string]time.Duration{},
+		began: map[uint32]int64{}, seen: map[string]time.Duration{},
 	}
 	m.fence.Key = m.key("m/epoch")
 	return m

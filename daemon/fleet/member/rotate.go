@@ -173,6 +173,10 @@ func (m *Member) Retire(ctx context.Context) error {
 		return err
 	}
 	m.keys.Retire(epoch)
+	m.Resealed(epoch)
+	m.mu.Lock()
+	maps.DeleteFunc(m.began, func(of uint32, _ int64) bool { return of < epoch })
+	m.mu.Unlock()
 	return m.persist(ctx)
 }
 
@@ -216,13 +220,16 @@ func (m *Member) resealLog(ctx context.Context, entries []engine.Entry) bool {
 }
 
 // Leave takes this machine out of the fleet. A machine that remains begins a new epoch; rotated says that one did
-// before ctx ended. The last machine deletes the fleet.
+// before ctx ended. The last machine deletes the fleet. The error is [ErrRemoved] where another machine was faster.
 func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 	release, err := m.take(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer release()
+	if err := m.sync(ctx); err != nil {
+		return false, err
+	}
 	last := false
 	err = m.append(ctx, func(now log) (entry, []engine.Condition, []engine.Change, error) {
 		last = len(now.machines) == 1
@@ -234,19 +241,20 @@ func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 	switch {
 	case last:
 		return true, m.dissolve(ctx)
-	case errors.Is(err, ErrRemoved): // by its own entry
 	case err != nil:
 		return false, err
 	}
 	m.mu.Lock()
-	at := m.at
+	at, id := m.at, m.log.keyID()
 	m.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.Engine.Watch(ctx, m.fence.Key, at, func(entries []engine.Entry, _ engine.State) {
-		if len(entries) > 0 {
-			rotated = true
-			cancel()
+		for _, e := range entries {
+			if e.Value != nil && fenceID(e.Value) != id {
+				rotated = true
+				cancel()
+			}
 		}
 	})
 	return rotated, nil
