@@ -168,7 +168,7 @@ func itemOf(c config.Fleet, password, state keystore.Secret) keystore.Item {
 // memberOptions are a member's options, with the keystore for what it keeps.
 func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keystore.Secret) member.Options {
 	return member.Options{
-		Engine: e, Now: f.d.Now, Changed: f.membersChanged,
+		Engine: e, Now: f.d.Now, StateDir: f.d.StateDir, Changed: f.membersChanged, Healed: f.healed,
 		Warn: func(err error) { f.d.Log.Warn("the fleet's engine shows what no member has written", zap.Error(err)) },
 		Keep: func(ctx context.Context, id string, state keystore.Secret) error {
 			c.ID = id
@@ -261,6 +261,16 @@ func (f *fleetPart) membersChanged() {
 	r.epoch = r.member.Keys().Epoch()
 	f.mu.Unlock()
 	if rotated {
+		r.fleet.Rekeyed()
+		go f.reseal(r)
+	}
+}
+
+// healed is told that this machine has put back what the engine had lost: what was restored with it may be sealed with
+// an older key.
+func (f *fleetPart) healed() {
+	f.d.Log.Warn("the fleet's engine was put back to an older copy: the fleet's machines and keys are written back")
+	if r := f.now(); r != nil {
 		r.fleet.Rekeyed()
 		go f.reseal(r)
 	}

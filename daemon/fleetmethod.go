@@ -325,7 +325,7 @@ func (f *fleetPart) leave(ctx context.Context, forget bool) (protocol.FleetResul
 	if err := f.d.Config.RemoveFleet(); err != nil {
 		return result, err
 	}
-	if err := fleet.Forget(f.d.StateDir, in.ID); err != nil {
+	if err := errors.Join(fleet.Forget(f.d.StateDir, in.ID), member.Forget(f.d.StateDir, in.ID)); err != nil {
 		return result, err
 	}
 	for p := range f.d.profiles.Snapshot().All() {

@@ -224,11 +224,11 @@ func ofFleet(err error) *protocol.Error {
 		return say(protocol.Config, "groat fleet status")
 	case errors.Is(err, member.ErrRemoved):
 		return say(protocol.Config, "groat fleet leave")
-	case errors.Is(err, member.ErrOlder), errors.Is(err, member.ErrWithheld), errors.Is(err, member.ErrOtherFleet),
+	case errors.Is(err, member.ErrOlder), errors.Is(err, member.ErrWithheld),
 		errors.Is(err, keyring.ErrEpoch), errors.Is(err, keyring.ErrDamaged):
 		return say(protocol.Temporary, "groat fleet status")
 	case errors.Is(err, member.ErrState), errors.Is(err, keyring.ErrEncoding), errors.Is(err, member.ErrFull),
-		errors.Is(err, member.ErrExists):
+		errors.Is(err, member.ErrExists), errors.Is(err, member.ErrOtherFleet):
 		return say(protocol.Config, "groat fleet leave --forget")
 	}
 	return nil

@@ -28,11 +28,15 @@ func appendNumber(dst []byte, n int64) []byte {
 
 // rangeEnd returns the first key behind all that begin with prefix.
 func rangeEnd(prefix string) string {
-	end := strings.TrimRight(prefix, "\xff")
-	if end == "" {
+	end := []byte(prefix)
+	for len(end) > 0 && end[len(end)-1] == 0xff {
+		end = end[:len(end)-1]
+	}
+	if len(end) == 0 {
 		return "\x00" // etcd's word for the end of the store
 	}
-	return end[:len(end)-1] + string([]byte{end[len(end)-1] + 1})
+	end[len(end)-1]++
+	return string(end)
 }
 
 // rangeRequest asks for entries below prefix, from a key on, as of a revision; 0 is now.

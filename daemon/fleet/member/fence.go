@@ -90,7 +90,7 @@ func (m *Member) mendFence(ctx context.Context, entries []engine.Entry) error {
 func (m *Member) Resealed(epoch uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.began[epoch] = 0
+	m.resealed = max(m.resealed, epoch)
 }
 
 // fenced is the engine for the fleet's profiles.
@@ -202,6 +202,9 @@ func (m *Member) isForged(e engine.Entry) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if epoch < m.resealed {
+		return true
+	}
 	for later, revision := range m.began {
 		if epoch < later && e.Revision > revision {
 			return true

@@ -85,6 +85,7 @@ type log struct {
 	epoch    uint32
 	commits  map[uint32][]byte // :: epoch → the digest of its key
 	due      bool              // a machine has left, and the epoch is still the one that it knows the key of
+	texts    [][]byte          // of the entries, from the first
 }
 
 func newLog(fleet string) log {
@@ -95,12 +96,13 @@ func newLog(fleet string) log {
 func (l log) clone() log {
 	l.hashes, l.machines, l.names = maps.Clone(l.hashes), maps.Clone(l.machines), maps.Clone(l.names)
 	l.used, l.commits = maps.Clone(l.used), maps.Clone(l.commits)
+	l.texts = slices.Clip(l.texts)
 	return l
 }
 
 var errEntry = errors.New("the entry does not follow from those before it")
 
-// add checks the text of the next entry and applies it. With an error nothing has changed.
+// add checks the text of the next entry, which it keeps, and applies it. With an error nothing has changed.
 func (l *log) add(text []byte) error {
 	if len(text) <= signatureSize {
 		return errEntry
@@ -128,6 +130,7 @@ func (l *log) add(text []byte) error {
 		return err
 	}
 	l.apply(e, hashOf(text))
+	l.texts = append(l.texts, text)
 	return nil
 }
 

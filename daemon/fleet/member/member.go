@@ -27,8 +27,10 @@ import (
 var (
 	// ErrRemoved: another machine has removed this one. What was written since cannot be read here.
 	ErrRemoved = errors.New("this machine was removed from the fleet")
-	// ErrOlder: the engine shows less of the fleet's log than this machine has seen.
-	ErrOlder = errors.New("the fleet's engine shows an older copy of the fleet than this machine has seen")
+	// ErrOlder: the engine shows less of the fleet's log than this machine has seen, and this machine cannot put the
+	// rest back.
+	ErrOlder = errors.New("the fleet's engine shows an older copy of the fleet than this machine has seen; " +
+		"a machine that has kept the newest one writes it back when it runs")
 	// ErrWithheld: the fleet has a new key, and the engine does not show this machine its copy.
 	ErrWithheld = errors.New("the fleet's engine does not show this machine the fleet's newest key")
 	// ErrOtherFleet: the engine shows another history of the fleet than the one that this machine has seen.
@@ -43,7 +45,7 @@ var (
 	ErrFull = errors.New("the fleet has had as many machines as its log can hold")
 )
 
-// Options is what a member is made of. Log and Changed may be nil.
+// Options is what a member is made of. Changed, Healed and Warn may be nil.
 type Options struct {
 	Engine engine.Engine
 	Now    clock.Func
@@ -51,6 +53,10 @@ type Options struct {
 	Keep func(ctx context.Context, fleet string, state keystore.Secret) error
 	// Changed is told after the machines or the epoch have changed, or the member was removed. It must not block.
 	Changed func()
+	// StateDir is where the log is kept, sealed, so that it can be put back; where it is empty, only in memory.
+	StateDir string
+	// Healed is told after this machine has put back what the engine had not any more. It must not block.
+	Healed func()
 	// Warn is told what a person should know: something in the engine that no member has written.
 	Warn func(error)
 }
@@ -63,15 +69,17 @@ type Member struct {
 
 	turn chan struct{} // holds an element while the engine is read or written for the log
 
-	mu      sync.Mutex
-	log     log
-	pinned  position                 // what this machine had seen when it was last stopped
-	junk    int64                    // the revision of what stands in the place of the next entry and is none, or 0
-	fence   engine.Condition         // the epoch's key in the engine
-	began   map[uint32]int64         // :: epoch → the revision with which it began; none is ever raised
-	at      engine.State             // of the last look at the engine
-	failure error                    // why that was no use, or nil
-	seen    map[string]time.Duration // :: invitation → boot time when it was first seen
+	mu     sync.Mutex
+	log    log
+	pinned position         // what this machine had seen when it was last stopped
+	junk   int64            // the revision of what stands in the place of the next entry and is none, or 0
+	fence  engine.Condition // the epoch's key in the engine
+	began  map[uint32]int64 // :: epoch → the revision with which it began; none is ever raised
+	// resealed is the epoch before which nothing in the engine is sealed any more.
+	resealed uint32
+	at       engine.State             // of the last look at the engine
+	failure  error                    // why that was no use, or nil
+	seen     map[string]time.Duration // :: invitation → boot time when it was first seen
 }
 
 // Machine is a member for people.
@@ -83,6 +91,9 @@ type Machine struct {
 func newMember(o Options, keys *keyring.Keyring, self identity) *Member {
 	if o.Changed == nil {
 		o.Changed = func() {}
+	}
+	if o.Healed == nil {
+		o.Healed = func() {}
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
@@ -215,5 +226,6 @@ func Create(ctx context.Context, o Options, name string) (*Member, error) {
 	if err := m.log.add(text); err != nil {
 		return nil, err
 	}
+	m.keepLog()
 	return m, m.Sync(ctx)
 }

@@ -23,12 +23,14 @@ type site struct {
 	*testing.T
 	engine *engine.Memory
 	start  time.Time
+	keeps  bool // the machines have a state directory
 }
 
 // machine is a member that runs.
 type machine struct {
 	*Member
 	client *engine.Client
+	dir    string
 	mu     sync.Mutex
 	kept   keystore.Secret
 	warned []error
@@ -45,8 +47,11 @@ func (s *site) now() clock.Instant {
 
 func (s *site) options() (*machine, Options) {
 	x := &machine{client: s.engine.Client(), stop: func() error { return nil }}
+	if s.keeps {
+		x.dir = s.TempDir()
+	}
 	return x, Options{
-		Engine: x.client, Now: s.now,
+		Engine: x.client, Now: s.now, StateDir: x.dir,
 		Keep: func(_ context.Context, _ string, secret keystore.Secret) error {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -108,6 +113,7 @@ func (s *site) restart(x *machine) *machine {
 	s.Helper()
 	x.stop()
 	y, o := s.options()
+	y.dir, o.StateDir = x.dir, x.dir
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	m, err := Open(o, x.kept)

@@ -172,6 +172,7 @@ func (m *Member) Retire(ctx context.Context) error {
 	if err := m.reseal(ctx); err != nil {
 		return err
 	}
+	m.keepLog() // sealed with the newest key
 	m.keys.Retire(epoch)
 	m.Resealed(epoch)
 	m.mu.Lock()

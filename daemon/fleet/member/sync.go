@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
@@ -25,6 +24,17 @@ func (m *Member) sync(ctx context.Context) error {
 	entries, state, err := m.Engine.Read(ctx, m.key("m/"))
 	if err == nil {
 		err = m.learn(ctx, entries)
+	}
+	for range healTries {
+		if !errors.Is(err, ErrOlder) {
+			break
+		}
+		if err = m.heal(ctx, entries); err != nil {
+			break
+		}
+		if entries, state, err = m.Engine.Read(ctx, m.key("m/")); err == nil {
+			err = m.learn(ctx, entries)
+		}
 	}
 	if err == nil {
 		err = m.mendFence(ctx, entries)
@@ -64,13 +74,14 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 		if e.Key != entryKey(m.keys.Fleet(), now.index+1) || e.Value == nil {
 			continue
 		}
-		text, epoch, err := ring.Open(e.Key, kindLog, e.Value)
+		text, _, err := ring.Open(e.Key, kindLog, e.Value)
 		if errors.Is(err, keyring.ErrEpoch) && ring == m.keys && newest != "" && !m.isCurrent(now, fence) {
 			fetched, failed := m.fetchKeys(ctx, newest)
 			if failed != nil {
 				return m.orRemoved(ctx, now, failed)
 			}
 			ring = fetched
+			var epoch uint32
 			if text, epoch, err = ring.Open(e.Key, kindLog, e.Value); err != nil && epoch > m.keys.Epoch() {
 				return fmt.Errorf("%w: what it shows is another key", ErrWithheld)
 			}
@@ -87,7 +98,7 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 		}
 		junk = 0
 	}
-	if err := m.checkHistory(now, entries); err != nil {
+	if err := m.checkHistory(now, entries, ring); err != nil {
 		return err
 	}
 	if now.machines[m.self.id()] != nil && now.epoch > m.keys.Epoch() {
@@ -106,14 +117,26 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 }
 
 // checkHistory refuses a log that is shorter than, or other than, what this machine has seen.
-func (m *Member) checkHistory(now log, entries []engine.Entry) error {
+func (m *Member) checkHistory(now log, entries []engine.Entry, ring *keyring.Keyring) error {
 	if hash, known := now.hashes[m.pinned.Index]; known && hash != m.pinned.Hash {
 		return ErrOtherFleet
 	}
-	shown := slices.ContainsFunc(entries, func(e engine.Entry) bool {
-		return e.Key == entryKey(m.keys.Fleet(), now.index)
-	})
-	if now.index < m.pinned.Index || !shown {
+	if now.index < m.pinned.Index {
+		return ErrOlder
+	}
+	first, last := entryKey(m.keys.Fleet(), 1), entryKey(m.keys.Fleet(), now.index)
+	count, same := int64(0), false
+	for _, e := range entries {
+		if e.Value != nil && first <= e.Key && e.Key <= last {
+			count++
+		}
+		if e.Key == last && e.Value != nil {
+			text, _, err := ring.Open(e.Key, kindLog, e.Value)
+			past, epoch := errors.AsType[*keyring.EpochError](err)
+			same = epoch && !past.Past || err == nil && hashOf(text.AppendTo(nil)) == now.hashes[now.index]
+		}
+	}
+	if count < now.index || !same {
 		return ErrOlder
 	}
 	return nil
@@ -133,9 +156,11 @@ func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.En
 		return nil
 	}
 	defer m.Changed()
-	if err := m.persist(ctx); err != nil && rotated {
+	err := m.persist(ctx)
+	if err != nil && rotated {
 		return err
 	}
+	m.keepLog()
 	return nil
 }
 
