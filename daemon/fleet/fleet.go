@@ -31,10 +31,8 @@ import (
 const (
 	// SendWindow is how long after the beginning of its intent a machine may send.
 	SendWindow = 3 * time.Second
-	// httpLimit bounds a request that has begun to leave, as package grant does.
-	httpLimit = 15 * time.Second
 	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
-	TakeOver = SendWindow + httpLimit + 2*time.Second
+	TakeOver = SendWindow + grant.RequestLimit + 2*time.Second
 	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
 	takeOverSpread = 4 * time.Second
 	// turnLimit bounds how long a renewal waits for other machines.
