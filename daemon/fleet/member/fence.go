@@ -11,9 +11,9 @@ import (
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
 )
 
-// The fence is the entry m/epoch: the id of the newest epoch's key. The change that begins an epoch writes it, so its
-// revision is that of the beginning, until someone writes it again. A member that finds it changed puts the id back and,
-// sealed, the revision with which the epoch did begin: a machine that was removed cannot move that.
+// The fence is the entry m/epoch: the id of the newest epoch's key. The change that begins an epoch writes it, so that
+// its revision is that of the beginning, until someone writes it again. A member that finds it changed puts the id back
+// and, sealed, the revision with which the epoch did begin: a machine that was removed cannot move that.
 
 // kindFence is what the revision in the fence is sealed as.
 const kindFence = "fence"
@@ -100,9 +100,10 @@ type fenced struct {
 }
 
 // Fenced returns the engine for what is sealed with the fleet's keys. Nothing is written through it once another epoch
-// has begun, before this machine has its key, so that a machine that was removed can read nothing new; and what is
-// sealed with the key of an older epoch but was written after that was over, or with a key that the log does not name, is
-// shown with its revision and an empty value, so that it can be replaced: only a machine that was removed writes so. Once this machine is no member every call fails with [ErrRemoved].
+// has begun, before this machine has its key, so that a machine that was removed can read nothing new. What is sealed
+// with the key of an older epoch but was written after that was over, or with a key that the log does not name, is shown
+// with its revision and an empty value, so that it can be replaced: only a removed machine writes so. Once this machine
+// is no member every call fails with [ErrRemoved].
 func (m *Member) Fenced() engine.Engine { return fenced{m.Engine, m} }
 
 // removed returns ErrRemoved if this machine is no member.

@@ -632,7 +632,8 @@ func TestNothingIsWrittenWithAnOldKey(t *testing.T) {
 		if write(b) {
 			t.Error("a value was written with the key of an epoch that is over")
 		}
-		if !slices.EqualFunc(before, s.engine.Entries(), func(x, y engine.Entry) bool { return x.Revision == y.Revision }) {
+		same := func(x, y engine.Entry) bool { return x.Revision == y.Revision }
+		if !slices.EqualFunc(before, s.engine.Entries(), same) {
 			t.Error("something was written")
 		}
 		if !write(b) || b.Keys().Epoch() != 2 {
@@ -782,5 +783,49 @@ func TestLeavingAfterARemoval(t *testing.T) {
 		if took := time.Since(began); !errors.Is(err, ErrRemoved) || rotated || took > 0 {
 			t.Errorf("it says %v, rotated %t, after %v", err, rotated, took)
 		}
+	})
+}
+
+// However many machines are removed before the older keys are forgotten, the next one is too.
+func TestManyRemovals(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b := s.join(a, "b")
+		for range 70 {
+			x := s.join(a, "x")
+			if err := a.Remove(s.Context(), "x"); err != nil {
+				t.Fatalf("in epoch %d: %v", a.Keys().Epoch(), err)
+			}
+			x.stop()
+		}
+		s.agree([]string{"a", "b"}, a, b)
+		for _, x := range []*machine{a, b} {
+			if err := x.Retire(s.Context()); err != nil || x.Keys().Oldest() != 71 {
+				t.Errorf("the oldest key is of epoch %d: %v", x.Keys().Oldest(), err)
+			}
+		}
+	})
+}
+
+// Where something is sealed with each key there is, the removal says so.
+func TestAFullKeyring(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		key := a.key("p/name/record")
+		value, err := a.Keys().Seal(key, "record", []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.engine.Put(engine.Change{Key: key, Value: value})
+		for range 100 {
+			s.join(a, "x").stop()
+			if err = a.Remove(s.Context(), "x"); err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, keyring.ErrFull) {
+			t.Errorf("in epoch %d: %v", a.Keys().Epoch(), err)
+		}
+		s.agree([]string{"a", "x"}, a)
 	})
 }

@@ -117,7 +117,15 @@ func (m *Member) giveKeys(ctx context.Context, epoch uint32, fresh keystore.Secr
 		return err
 	}
 	defer ring.Wipe()
-	if err := ring.Add(epoch, fresh); err != nil {
+	if err = ring.Add(epoch, fresh); errors.Is(err, keyring.ErrFull) {
+		oldest, failed := m.oldestInUse(ctx)
+		if failed != nil {
+			return failed
+		}
+		ring.Retire(oldest)
+		err = ring.Add(epoch, fresh)
+	}
+	if err != nil {
 		return err
 	}
 	all := ring.Encode()
@@ -136,6 +144,23 @@ func (m *Member) giveKeys(ctx context.Context, epoch uint32, fresh keystore.Secr
 		}
 	}
 	return nil
+}
+
+// oldestInUse returns the oldest epoch that something in the engine is sealed with the key of.
+func (m *Member) oldestInUse(ctx context.Context) (uint32, error) {
+	oldest := m.keys.Epoch()
+	for _, below := range []string{"m/log/", "p/"} {
+		entries, _, err := m.Engine.Read(ctx, m.key(below))
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			if epoch, ok := keyring.EpochOf(e.Value); ok && !m.isForged(e) {
+				oldest = min(oldest, epoch)
+			}
+		}
+	}
+	return oldest, nil
 }
 
 // tidy deletes the sealed copies of an epoch that is over and seals the log's entries with the newest key, so that the

@@ -175,7 +175,10 @@ func (m *Member) takeKeys(now log, ring *keyring.Keyring) error {
 			return fmt.Errorf("%w: %w", ErrWithheld, err)
 		}
 		if string(commitOf(m.keys.Fleet(), epoch, key)) == string(now.commits[epoch]) {
-			err = m.keys.Add(epoch, key)
+			if err = m.keys.Add(epoch, key); errors.Is(err, keyring.ErrFull) {
+				m.keys.Retire(ring.Oldest()) // nothing is sealed with those before it, or it would have them too
+				err = m.keys.Add(epoch, key)
+			}
 		} else {
 			err = fmt.Errorf("%w: what it shows is another key", ErrWithheld)
 		}
