@@ -101,9 +101,9 @@ type fenced struct {
 
 // Fenced returns the engine for what is sealed with the fleet's keys. Nothing is written through it once another epoch
 // has begun, before this machine has its key, so that a machine that was removed can read nothing new. What is sealed
-// with the key of an older epoch but was written after that was over, or with a key that the log does not name, is shown
-// with its revision and an empty value, so that it can be replaced: only a removed machine writes so. Once this machine
-// is no member every call fails with [ErrRemoved].
+// with the key of an older epoch but was written after that was over, or with a key that the log does not name, is
+// shown with its revision and an empty value, so that it can be replaced: only a removed machine writes so. Once this
+// machine is no member every call fails with [ErrRemoved].
 func (m *Member) Fenced() engine.Engine { return fenced{m.Engine, m} }
 
 // removed returns ErrRemoved if this machine is no member.
