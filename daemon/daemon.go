@@ -120,7 +120,7 @@ func New(o Options) (*Daemon, error) {
 		},
 		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
-	d.fleet = &fleetPart{d: d, staged: map[string][]byte{}}
+	d.fleet = &fleetPart{d: d, staged: map[string]staged{}}
 	d.stores.Fleet = d.fleet
 	d.stores.Shared = keystore.PendingStore{Store: newAccounts(sharedStore{d.fleet})}
 	d.budget.Share(descriptors.Limit(), nil)
