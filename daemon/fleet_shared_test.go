@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -170,5 +171,27 @@ func TestTwoMachinesOfOneHostName(t *testing.T) {
 		if by := h.fleet.now().fleet.Status("work").By; by != b.fleet.now().member.Self() {
 			t.Errorf("the record names the machine %q", by)
 		}
+	}
+}
+
+// What a removed machine writes to a profile keeps nobody from signing in anew.
+func TestARemovedMachineWritesToAProfile(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	b.wantKey(t, "fleet", "true")
+	was := b.fleet.now()
+	key := "/groat/" + was.member.Keys().Fleet() + "/p/" + was.member.Keys().Name("profile", "work") + "/record"
+	forged, err := was.member.Keys().Seal(key, "record", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.fleetDo(t, protocol.FleetParams{Do: protocol.FleetRemove, Machine: "b"}, "")
+	if ok, _, err := was.engine.Swap(t.Context(), nil, []engine.Change{{Key: key, Value: forged}}); !ok {
+		t.Fatal(err)
+	}
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Scope = "read" })
+	a.wantKey(t, "scope", "read")
+	if entries, _, err := was.engine.Read(t.Context(), key); err != nil || bytes.Equal(entries[0].Value, forged) {
+		t.Errorf("the forged record stands: %v", err)
 	}
 }

@@ -88,7 +88,6 @@ type Fleet struct {
 	sealedLater bool
 	readAnew    context.CancelFunc
 	lost        error         // why the engine does not answer, nil where it does
-	unkept      error         // why what was seen last is not on this machine's disk
 	wake        chan struct{} // has room for one: the minder is to look again
 }
 
@@ -243,7 +242,7 @@ func (f *Fleet) Status(name string) Status {
 		s.Err = p.bad
 	}
 	if s.Err == nil {
-		s.Err = f.unkept
+		s.Err = f.memory.unsaved()
 	}
 	if !p.there {
 		return s

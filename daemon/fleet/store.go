@@ -272,6 +272,7 @@ func (f *Fleet) replace(
 	f.heard(state)
 	kept := *next
 	kept.item = nil
+	defer f.memory.save()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t.rec, t.sealed, t.revision = kept, sealed, state.Revision
