@@ -32,7 +32,7 @@ type fleetPart struct {
 	running *fleetRun     // nil while it is not, and why says why not
 	why     error
 	left    bool              // the others know that this machine has left, and not all is deleted here
-	staged  map[string][]byte // :: profile → the configuration that a login stores with the credential
+	staged  map[string]staged // :: profile → what a login stores with the credential
 	stop    func()
 	stopped chan struct{}
 }
