@@ -216,6 +216,8 @@ func (f *Fleet) Source(name string, endpoint *grant.Endpoint, scope, audience st
 type Status struct {
 	// Generation counts its credentials. It is 0 where the profile is not known.
 	Generation int64
+	// Since is the generation of the login that this is the credential of.
+	Since int64
 	// SignedOut: the credential is gone, by a logout on some machine.
 	SignedOut bool
 	// By is the id of the machine that renewed or signed in last, and At when, by the engine's clock.
@@ -248,6 +250,7 @@ func (f *Fleet) Status(name string) Status {
 	if !p.there {
 		return s
 	}
+	s.Since = p.rec.Since
 	s.Generation, s.SignedOut, s.By, s.At = p.rec.Generation, p.signedOut(), p.rec.By, time.Unix(p.rec.At, 0)
 	if p.rec.Intent != nil {
 		s.Renewing = p.rec.Intent.Machine
