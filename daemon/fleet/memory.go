@@ -25,6 +25,7 @@ type memory struct {
 
 	saving  sync.Mutex // held while the file is replaced; never asked for while mu is held
 	mu      sync.Mutex
+	configs map[string]keptConfig // :: name in the engine → the newest configuration
 	newest  map[string]remembered // :: name in the engine → record
 	changed bool                  // the file is to be replaced
 	failed  error                 // why it could not be
@@ -37,6 +38,7 @@ type remembered struct {
 
 type memoryFile struct {
 	Version int                   `json:"version"`
+	Configs map[string]keptConfig `json:"configs,omitempty"`
 	Records map[string]remembered `json:"records"`
 }
 
@@ -45,7 +47,7 @@ const maxMemory = 64 << 20 // bytes of the file, as it is written and as it is r
 // openMemory reads the file of a fleet. One that is damaged is an error: with it goes what tells an older copy of the
 // engine from the newest.
 func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
-	m := &memory{disk: ownfile.System, newest: map[string]remembered{}}
+	m := &memory{disk: ownfile.System, configs: map[string]keptConfig{}, newest: map[string]remembered{}}
 	if dir == "" {
 		return m, nil
 	}
@@ -63,6 +65,9 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 	if strictjson.Check(text) != nil || d.Decode(&file) != nil || file.Version != 1 {
 		return nil, fmt.Errorf("%s is not what groatd writes: what this machine has seen of the fleet is not known; "+
 			"remove it to go on without", m.path)
+	}
+	if file.Configs != nil {
+		m.configs = file.Configs
 	}
 	if file.Records != nil {
 		m.newest = file.Records
@@ -116,7 +121,7 @@ func (m *memory) save() error {
 		m.mu.Unlock()
 		return nil
 	}
-	file := memoryFile{Version: 1, Records: maps.Clone(m.newest)}
+	file := memoryFile{Version: 1, Configs: maps.Clone(m.configs), Records: maps.Clone(m.newest)}
 	m.changed = false
 	m.mu.Unlock()
 	err := m.replace(file)
