@@ -149,7 +149,7 @@ func (f *fleetPart) create(ctx context.Context, p protocol.FleetParams, password
 	if err != nil {
 		return protocol.FleetResult{}, err
 	}
-	if err := member.CheckEndpoints(c.Endpoints, ca != nil); err != nil { // before there is a fleet without an invitation
+	if err := member.CheckEndpoints(c.Endpoints, ca != nil); err != nil { // else nobody could be invited
 		return protocol.FleetResult{}, protocol.InvalidParams("%s", err)
 	}
 	return f.enter(ctx, c, ca, password, func(o member.Options) (*member.Member, error) {
