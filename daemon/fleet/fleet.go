@@ -261,6 +261,13 @@ func (f *Fleet) Status(name string) Status {
 	return s
 }
 
+// Unreachable returns why the engine does not answer, or nil where it does.
+func (f *Fleet) Unreachable() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
 // Names returns the profiles that have a configuration in the fleet, in no order.
 func (f *Fleet) Names() (names []string) {
 	f.mu.Lock()
