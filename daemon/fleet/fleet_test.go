@@ -87,6 +87,39 @@ func TestLogoutIsForAllMachines(t *testing.T) {
 	})
 }
 
+// Whether the engine answers is told by one goroutine at a time, in order.
+func TestReachedIsToldInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, heard := newSite(t, strict), make(chan struct{})
+		var told []error
+		f, err := Open(s.store.Client(), s.keys, "m0", "", s.now, Callbacks{Reached: func(err error) {
+			if err != nil {
+				<-heard
+			}
+			told = append(told, err)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go f.reached(engine.ErrUnavailable)
+		synctest.Wait()
+		f.reached(nil)
+		close(heard)
+		synctest.Wait()
+		if !slices.Equal(told, []error{engine.ErrUnavailable, nil}) {
+			t.Errorf("told: %v", told)
+		}
+		for _, err := range []error{engine.ErrUntrusted, engine.ErrRefused, engine.ErrUnavailable} {
+			if f.reached(err); !errors.Is(f.Status("work").Err, err) {
+				t.Errorf("%v: the status says %v", err, f.Status("work").Err)
+			}
+		}
+		if f.reached(context.Canceled); errors.Is(f.Status("work").Err, context.Canceled) {
+			t.Error("a caller that has gone is the engine's fault")
+		}
+	})
+}
+
 // A server's refusal is presented by one machine, once; a login ends it for all.
 func TestARefusalIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
