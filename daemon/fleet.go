@@ -102,12 +102,13 @@ func (f *fleetPart) end(why error) {
 		<-stopped
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.running != nil {
-		f.running.close()
-	}
+	r := f.running
 	f.running, f.why = nil, why
 	f.stop, f.stopped = nil, nil
+	f.mu.Unlock()
+	if r != nil {
+		r.close()
+	}
 }
 
 // broken reports whether fleet.toml cannot be used.
