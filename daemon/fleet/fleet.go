@@ -34,7 +34,7 @@ const (
 	SendWindow = 3 * time.Second
 	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
 	TakeOver = SendWindow + grant.RequestLimit + 2*time.Second
-	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
+	// takeOverSpread bounds the random delay of a take-over that no caller waits for.
 	takeOverSpread = 4 * time.Second
 	// turnLimit bounds how long a renewal waits for other machines.
 	turnLimit = time.Minute

@@ -17,8 +17,8 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// memory is the newest record of each profile that this machine has seen or made, sealed as it is in the engine. An
-// engine that shows an older one was put back, or a successor came too late to be written.
+// memory is the newest record and configuration of each profile that this machine has seen or made, sealed as they are
+// in the engine. An engine that shows older ones was put back, or a successor came too late to be written.
 type memory struct {
 	path string // empty: in memory only
 	disk ownfile.Disk
