@@ -147,3 +147,36 @@ func TestAFleetWithoutItsEngine(t *testing.T) {
 		t.Error(e.Hint())
 	}
 }
+
+// An engine that fails at the very end of a login loses nothing: the credential is kept, the login and the status say
+// so, and it is the fleet's when the engine answers again.
+func TestALoginThatTheEngineDoesNotTake(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	engines := a.fleet.now().engine.(*engine.Client)
+	engines.Inject(func(c engine.Call) engine.Fault {
+		if c.Kind == engine.Swapping {
+			return engine.Refuse
+		}
+		return engine.None
+	})
+	p := a.ofMachine("work")
+	p.Fleet = true
+	_, err := a.client(t).Login(t.Context(), p, func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte(clientSecret)), nil
+	})
+	e := wantError(t, err, protocol.Temporary)
+	if e.Hint() != "groat fleet status" || !strings.Contains(e.Message, "groatd keeps it") {
+		t.Errorf("the login says %v, hint %q", e, e.Hint())
+	}
+	if s := a.statusOf(t, "work"); !strings.Contains(fmt.Sprintf("%+v", s), "on this machine only") {
+		t.Errorf("the status says nothing of it: %+v", s)
+	}
+	engines.Inject(nil)
+	b.wantKey(t, "fleet", "true")
+	eventually(t, func() string {
+		if s := a.statusOf(t, "work"); strings.Contains(fmt.Sprintf("%+v", s), "on this machine only") {
+			return "it is said to be on one machine only"
+		}
+		return ""
+	})
+}

@@ -21,9 +21,10 @@ import (
 type memory struct {
 	path string // empty: in memory only
 
-	mu     sync.Mutex
-	newest map[string]remembered // :: name in the engine → record
-	failed error                 // why the file is not current
+	mu      sync.Mutex
+	newest  map[string]remembered // :: name in the engine → record
+	signIns map[string]keptSignIn // :: name in the engine → what the engine did not take
+	failed  error                 // why the file is not current
 }
 
 type remembered struct {
@@ -34,6 +35,7 @@ type remembered struct {
 type memoryFile struct {
 	Version int                   `json:"version"`
 	Records map[string]remembered `json:"records"`
+	SignIns map[string]keptSignIn `json:"sign_ins,omitempty"`
 }
 
 const maxMemory = 16 << 20 // bytes of the file
@@ -41,7 +43,7 @@ const maxMemory = 16 << 20 // bytes of the file
 // openMemory reads the file of a fleet. One that is damaged is an error: with it goes what tells an older copy of the
 // engine from the newest.
 func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
-	m := &memory{newest: map[string]remembered{}}
+	m := &memory{newest: map[string]remembered{}, signIns: map[string]keptSignIn{}}
 	if dir == "" {
 		return m, nil
 	}
@@ -62,6 +64,9 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 	}
 	if file.Records != nil {
 		m.newest = file.Records
+	}
+	if file.SignIns != nil {
+		m.signIns = file.SignIns
 	}
 	return m, nil
 }
@@ -109,7 +114,7 @@ func (m *memory) write() error {
 	if m.path == "" {
 		return nil
 	}
-	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest})
+	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest, SignIns: m.signIns})
 	if err == nil {
 		err = ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
 	}
