@@ -171,14 +171,20 @@ func New(o Options) (*Daemon, error) {
 		var ctx context.Context
 		ctx, d.stopHealing = context.WithCancel(context.Background())
 		d.healing.Go(func() { d.heal(ctx) })
-		err = d.startFleet()
+		d.startFleet()
 	}
 	return d, err
 }
 
 // Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep
-// their tokens. A profile that cannot be used is no error: [Daemon.Broken] says which are.
-func (d *Daemon) Reload() error { return d.profiles.Reload() }
+// their tokens. A profile that cannot be used is no error: [Daemon.Broken] says which are. A fleet whose fleet.toml
+// could not be used is started.
+func (d *Daemon) Reload() error {
+	if d.fleet.broken() {
+		d.startFleet()
+	}
+	return d.profiles.Reload()
+}
 
 // Broken returns how many profiles are described in a way that cannot be used, and why the first of them cannot be.
 func (d *Daemon) Broken() (int, *config.Error) {
@@ -256,7 +262,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	}
 	defer d.refusals.Close(ctx)
 	err := d.broker.Close(ctx)
-	d.fleet.end() // not before: the answer to a request that is under way is stored there
+	d.fleet.end(nil) // not before: the answer to a request that is under way is stored there
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()
 	d.stores.Kept.RetryAll(last, false) // a credential that is in memory only would be lost

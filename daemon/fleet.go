@@ -36,9 +36,10 @@ type fleetPart struct {
 	changing sync.Mutex // held while a fleet is created, joined or left
 
 	mu      sync.Mutex
-	config  *config.Fleet // nil: in none
+	config  *config.Fleet // nil: in none, or fleet.toml cannot be used, as why says
 	running *fleetRun     // nil while it is not, and why says why not
 	why     error
+	left    bool              // the others know that this machine has left, and not all is deleted here
 	lost    error             // why the engine does not answer, nil where it does
 	staged  map[string][]byte // :: profile → the configuration that a login stores with the credential
 	stop    func()
@@ -57,18 +58,35 @@ type fleetRun struct {
 var (
 	errNoFleet = protocol.NewError(protocol.Config, "this machine is in no fleet; groat fleet join takes it into one",
 		"groat fleet --help")
+	errLeft = protocol.NewError(protocol.Config, "this machine has left its fleet, and not all that it had of it is "+
+		"deleted yet", "groat fleet leave")
 	errFleetStarts = protocol.NewError(protocol.Temporary, "the fleet's credentials are not read yet",
 		"groat fleet status")
 )
 
-// startFleet starts the fleet that the configuration names, if it names one.
-func (d *Daemon) startFleet() error {
-	c, err := d.Config.LoadFleet()
-	if err != nil || c == nil {
-		return err
+// startFleet starts the fleet that the configuration names, if it names one and none runs. A fleet.toml that cannot be
+// used stops nothing else.
+func (d *Daemon) startFleet() {
+	f := d.fleet
+	f.changing.Lock()
+	defer f.changing.Unlock()
+	f.mu.Lock()
+	running := f.stop != nil
+	f.mu.Unlock()
+	if running {
+		return
 	}
-	d.fleet.start(c)
-	return nil
+	c, err := d.Config.LoadFleet()
+	if c != nil {
+		f.start(c)
+		return
+	}
+	if err != nil {
+		d.Log.Error("the fleet is not used", zap.Error(err))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.why = err
 }
 
 // start runs the fleet until stopFleet.
@@ -84,20 +102,26 @@ func (f *fleetPart) start(c *config.Fleet) {
 	}()
 }
 
-// end stops what runs and waits for it.
-func (f *fleetPart) end() {
+// end stops what runs and waits for it. why is what is said from then on.
+func (f *fleetPart) end(why error) {
 	f.mu.Lock()
 	stop, stopped := f.stop, f.stopped
 	f.mu.Unlock()
-	if stop == nil {
-		return
+	if stop != nil {
+		stop()
+		<-stopped
 	}
-	stop()
-	<-stopped
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.running, f.config, f.why, f.lost = nil, nil, nil, nil
+	f.running, f.why, f.lost = nil, why, nil
 	f.stop, f.stopped = nil, nil
+}
+
+// broken reports whether fleet.toml cannot be used.
+func (f *fleetPart) broken() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.config == nil && f.why != nil
 }
 
 // fleetRetry is how long is waited before the keystore is read again.
@@ -131,13 +155,17 @@ func (f *fleetPart) keepRunning(ctx context.Context, c *config.Fleet) {
 // open makes this machine's part of what the keystore and the configuration say.
 func (f *fleetPart) open(ctx context.Context, c *config.Fleet) (*fleetRun, error) {
 	item, err := f.item(ctx)
+	if errors.Is(err, keystore.ErrNotFound) {
+		err = protocol.NewError(protocol.Config, "the keystore has not what fleet.toml belongs to: this machine's keys",
+			"groat fleet leave --forget")
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer item.Wipe()
 	if item.TokenEndpoint != strings.Join(c.Endpoints, " ") || item.Issuer != c.ID || item.Username != c.User {
 		return nil, protocol.NewError(protocol.Config, "fleet.toml was changed: its endpoints, fleet or user are not "+
-			"those that the engine's password was stored for; nothing was sent", "groat fleet leave")
+			"those that the engine's password was stored for; nothing was sent", "groat fleet leave --forget")
 	}
 	e, err := f.engineOf(*c, item.ClientSecret.Clone())
 	if err != nil {
@@ -179,7 +207,7 @@ func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keys
 
 // assemble makes what runs of a member.
 func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, error) {
-	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Name(), f.d.StateDir, f.d.Now, fleet.Callbacks{
+	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Self(), f.d.StateDir, f.d.Now, fleet.Callbacks{
 		Configured: f.configured, Gone: f.gone, Came: f.d.broker.Share,
 		Renew: func(name string) { f.d.broker.Renew(name) },
 		Reached: func(err error) {

@@ -16,15 +16,21 @@ import (
 // fleetOfTwo are two machines of one fleet. The first one's server is for both.
 func fleetOfTwo(t *testing.T) (a, b *env) {
 	t.Helper()
+	return fleetNamed(t, "a", "b")
+}
+
+// fleetNamed is fleetOfTwo with the machines' names.
+func fleetNamed(t *testing.T, first, second string) (a, b *env) {
+	t.Helper()
 	shared := engine.NewMemory(nil)
 	for _, h := range []**env{&a, &b} {
 		*h = newEnv(t, sandbox.Options{Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}}})
 		(*h).StateDir = t.TempDir()
 		(*h).NewEngine = func(engine.Options) (engine.Engine, error) { return shared.Client(), nil }
 	}
-	created := a.fleetDo(t, protocol.FleetParams{Do: protocol.FleetCreate, Machine: "a",
+	created := a.fleetDo(t, protocol.FleetParams{Do: protocol.FleetCreate, Machine: first,
 		Endpoints: []string{"https://etcd.example.org:2379"}}, "")
-	b.fleetDo(t, protocol.FleetParams{Do: protocol.FleetJoin, Machine: "b"}, created.Invitation)
+	b.fleetDo(t, protocol.FleetParams{Do: protocol.FleetJoin, Machine: second}, created.Invitation)
 	return a, b
 }
 
@@ -179,4 +185,23 @@ func TestALoginThatTheEngineDoesNotTake(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Two machines of one host name are two for the fleet: neither takes the other's renewal for its own.
+func TestTwoMachinesOfOneHostName(t *testing.T) {
+	a, b := fleetNamed(t, "node", "node")
+	b.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	a.wantKey(t, "fleet", "true")
+	for _, h := range []*env{a, b} {
+		eventually(t, func() string {
+			r := h.fleetDo(t, protocol.FleetParams{}, "")
+			if len(r.Profiles) != 1 || r.Profiles[0].RenewedBy != "node-2" {
+				return fmt.Sprintf("the second machine has signed in, and %s says %+v", r.Machine, r.Profiles)
+			}
+			return ""
+		})
+		if by := h.fleet.now().fleet.Status("work").By; by != b.fleet.now().member.Self() {
+			t.Errorf("the record names the machine %q", by)
+		}
+	}
 }

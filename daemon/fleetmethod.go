@@ -14,10 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/config"
-	"github.com/groat-dev/groat/daemon/fleet"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/member"
-	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -26,8 +24,7 @@ import (
 
 // Bounds of what "fleet" does.
 const (
-	fleetTime = time.Minute      // of a change
-	leaveTime = 15 * time.Second // for another machine to begin a new key
+	fleetTime = time.Minute // of a change
 	// mostListed is how many machines and profiles a line holds.
 	mostListed = 250
 )
@@ -124,8 +121,11 @@ func configOf(p protocol.FleetParams) config.Fleet {
 // free returns an error if this machine is in a fleet, or cannot be in one.
 func (f *fleetPart) free(ctx context.Context) error {
 	f.mu.Lock()
-	in := f.config
+	in, why := f.config, f.why
 	f.mu.Unlock()
+	if in == nil && why != nil {
+		return why
+	}
 	if in != nil {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("this machine is in a fleet already, as %q; groat fleet "+
 			"leave takes it out", in.Machine), "groat fleet status")
@@ -295,50 +295,6 @@ func (f *fleetPart) remove(ctx context.Context, machine string) (protocol.FleetR
 	return f.status(ctx), nil
 }
 
-// leave takes this machine out of the fleet and forgets what it has of it. With forget it does so without the engine.
-func (f *fleetPart) leave(ctx context.Context, forget bool) (protocol.FleetResult, error) {
-	f.changing.Lock()
-	defer f.changing.Unlock()
-	result := protocol.FleetResult{State: "none"}
-	f.mu.Lock()
-	in, r := f.config, f.running
-	f.mu.Unlock()
-	if in == nil {
-		return result, errNoFleet
-	}
-	if !forget {
-		if _, err := f.use(); err != nil {
-			return result, err
-		}
-		leaving, cancel := context.WithTimeout(ctx, leaveTime)
-		defer cancel()
-		rotated, err := r.member.Leave(leaving)
-		if err != nil && !errors.Is(err, member.ErrRemoved) {
-			return result, err
-		}
-		result.Waits = !rotated && err == nil
-	}
-	f.end()
-	if err := f.d.stores.Kept.Delete(ctx, fleetItem); err != nil && !errors.Is(err, keystore.ErrUndecided) {
-		return result, err
-	}
-	if err := f.d.Config.RemoveFleet(); err != nil {
-		return result, err
-	}
-	if err := errors.Join(fleet.Forget(f.d.StateDir, in.ID), member.Forget(f.d.StateDir, in.ID)); err != nil {
-		return result, err
-	}
-	for p := range f.d.profiles.Snapshot().All() {
-		if p.Fleet {
-			if err := f.d.profiles.Remove(p.Name, func(*profile.Profile) {}); err != nil {
-				return result, err
-			}
-		}
-	}
-	f.d.Log.Info("this machine has left its fleet", zap.String("fleet", in.ID))
-	return result, nil
-}
-
 // status is the fleet as this machine knows it.
 func (f *fleetPart) status(ctx context.Context) protocol.FleetResult {
 	s := f.summary()
@@ -363,7 +319,9 @@ func (f *fleetPart) status(ctx context.Context) protocol.FleetResult {
 // ofProfile is what is said of a profile of the fleet.
 func (f *fleetPart) ofProfile(r *fleetRun, name string) *protocol.FleetProfile {
 	st := r.fleet.Status(name)
-	p := &protocol.FleetProfile{Profile: name, RenewedBy: st.By, Renewing: st.Renewing}
+	p := &protocol.FleetProfile{
+		Profile: name, RenewedBy: r.member.NameOf(st.By), Renewing: r.member.NameOf(st.Renewing),
+	}
 	if !st.At.IsZero() && st.At.Unix() > 0 {
 		p.RenewedAt = st.At.Unix()
 	}
@@ -390,10 +348,13 @@ func (f *fleetPart) summary() protocol.FleetResult {
 	f.mu.Lock()
 	c, r, why, lost := f.config, f.running, f.why, f.lost
 	f.mu.Unlock()
-	if c == nil {
+	if c == nil && why == nil {
 		return protocol.FleetResult{State: "none"}
 	}
-	s := protocol.FleetResult{Fleet: c.ID, Machine: c.Machine, Endpoints: c.Endpoints, State: "ok"}
+	s := protocol.FleetResult{State: "ok"}
+	if c != nil {
+		s.Fleet, s.Machine, s.Endpoints = c.ID, c.Machine, c.Endpoints
+	}
 	if r != nil {
 		why = r.member.Err()
 		if why == nil {

@@ -38,6 +38,7 @@ func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 	t.sent, t.retryLost, t.pendingDemand = now.Boot, false, false
 	s.charge(t, now)
 	epoch, source, request := s.epoch, *s.source.Load(), t.request
+	request.Refused = t.refused
 	limiter, url := s.b.limiter(source.Origin()), source.URL()
 	ends := s.keepsOne()
 	s.ticket = limiter.enter(&ticket{

@@ -16,8 +16,8 @@ import (
 // Each method bounds its own time.
 type Shared interface {
 	Store
-	// Turn returns another machine's token, with ok, where there is one that this machine has not had yet. Otherwise it
-	// waits until this machine may ask the server. err is why it may not.
+	// Turn returns another machine's token, with ok, where there is one that this machine has not had yet; never the
+	// one that r names as refused. Otherwise it waits until this machine may ask the server. err is why it may not.
 	Turn(ctx context.Context, profile string, r grant.Request) (t grant.Token, ok bool, err error)
 	// SendBy is the boot time until which what MarkSent has noted last may be sent.
 	SendBy(profile string) time.Duration

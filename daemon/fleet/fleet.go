@@ -31,10 +31,8 @@ import (
 const (
 	// SendWindow is how long after the beginning of its intent a machine may send.
 	SendWindow = 3 * time.Second
-	// httpLimit bounds a request that has begun to leave, as package grant does.
-	httpLimit = 15 * time.Second
 	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
-	TakeOver = SendWindow + httpLimit + 2*time.Second
+	TakeOver = SendWindow + grant.RequestLimit + 2*time.Second
 	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
 	takeOverSpread = 4 * time.Second
 	// turnLimit bounds how long a renewal waits for other machines.
@@ -161,7 +159,7 @@ type turn struct {
 	again    bool           // another machine was faster
 }
 
-// Open returns the fleet of a keyring on one machine, of which machine is the name. What it must remember across a
+// Open returns the fleet of a keyring on one machine, of which machine is the id. What it must remember across a
 // restart is in a file of stateDir, which holds no plain text; with an empty one it is in memory. It asks the engine
 // for nothing.
 func Open(
@@ -223,10 +221,10 @@ type Status struct {
 	Generation int64
 	// SignedOut: the credential is gone, by a logout on some machine.
 	SignedOut bool
-	// By is the name of the machine that renewed or signed in last, and At when, by the engine's clock.
+	// By is the id of the machine that renewed or signed in last, and At when, by the engine's clock.
 	By string
 	At time.Time
-	// Renewing is the name of the machine whose renewal is under way, or empty.
+	// Renewing is the id of the machine whose renewal is under way, or empty.
 	Renewing string
 	// Err is why the fleet's engine does not answer, what is wrong with the profile's record, or why this machine could
 	// not note on its disk what it has seen; nil where all is well.

@@ -201,6 +201,34 @@ func TestGetReturnsTheNewest(t *testing.T) {
 	})
 }
 
+// A token that an API refuses as soon as another machine has shared it is not the answer to who wants another one: one
+// request brings that for all.
+func TestATokenThatIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, strict)
+		all := s.machines(3)
+		refused := all[0].mustGet()
+		synctest.Wait()
+		query := broker.Query{Profile: "work", MinTTL: broker.Unset, Refused: refused.Access}
+		for _, m := range all[1:] {
+			token, err := m.b.Token(t.Context(), query)
+			if err != nil || token.Access.Equal(refused.Access) {
+				t.Errorf("%s has the refused token: %v", m.name, err)
+			}
+		}
+		if n := s.posts(); n != 2 {
+			t.Errorf("%d requests for two tokens", n)
+		}
+	})
+}
+
+// The machines that wait for a renewal wait for longer than its request can take.
+func TestTakeOverIsAfterTheRequest(t *testing.T) {
+	if client := grant.NewHTTPClient(new(grant.Network)); client.Timeout <= 0 || SendWindow+client.Timeout >= TakeOver {
+		t.Errorf("a request takes up to %v, and another machine takes over after %v", client.Timeout, TakeOver)
+	}
+}
+
 // A token of a narrower scope is shared as the default one is, and a caller who wants more life than a shared token has
 // left gets a new one.
 func TestVariantsAndMinTTL(t *testing.T) {

@@ -278,7 +278,7 @@ func (m *modelMachine) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t := httptrace.ContextClientTrace(r.Context()); t != nil {
 		t.GotConn(httptrace.GotConnInfo{})
 	}
-	m.flightTo = m.w.now + httpLimit
+	m.flightTo = m.w.now + grant.RequestLimit
 	if m.stand(flying) == breakOff {
 		m.note("broken")
 		return nil, io.ErrUnexpectedEOF

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // maxUnasked is after how many failures of a generation it is not renewed any more unless a caller asks.
@@ -122,9 +123,11 @@ func (f *Fleet) read(ctx context.Context, p *profile) ([]engine.Entry, error) {
 	return entries, nil
 }
 
-// token returns the token in an entry as one of this machine, if it is newer than what is known and serves. f.mu is
-// held.
-func (f *Fleet) token(p *profile, e engine.Entry, known map[string]had) (t grant.Token, variant string, ok bool) {
+// token returns the token in an entry as one of this machine, if it is newer than what is known, serves, and is not the
+// one that was refused. f.mu is held.
+func (f *Fleet) token(
+	p *profile, e engine.Entry, known map[string]had, refused keystore.Secret,
+) (t grant.Token, variant string, ok bool) {
 	_, kind, variant := f.part(e.Key)
 	if kind != kindToken || p.source == nil || f.offset == 0 || p.rec.SignedOut || !p.there || len(e.Value) == 0 {
 		return grant.Token{}, "", false
@@ -151,7 +154,7 @@ func (f *Fleet) token(p *profile, e engine.Entry, known map[string]had) (t grant
 	}
 	last, came := known[variant]
 	came = came && generation <= last.generation && now.Boot-last.at >= justCame
-	if came || generation < p.rec.Since || !serves(t, now) {
+	if came || generation < p.rec.Since || !serves(t, now) || t.Access.Equal(refused) {
 		t.Access.Wipe()
 		return grant.Token{}, "", false
 	}

@@ -47,7 +47,7 @@ type record struct {
 	Block json.RawMessage `json:"block,omitempty"`
 	// Failures counts the requests of this generation that brought nothing.
 	Failures int `json:"failures,omitempty"`
-	// By is the name of the machine that made the generation, and At when, in Unix seconds of the engine's time.
+	// By is the id of the machine that made the generation, and At when, in Unix seconds of the engine's time.
 	By string `json:"by"`
 	At int64  `json:"at"`
 

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
 )
 
 const (
@@ -231,7 +232,7 @@ func (f *Fleet) takeToken(e engine.Entry) {
 		delete(p.tokens, variant)
 	}
 	before, had := p.had[variant]
-	t, _, ok := f.token(p, e, p.hadLongAgo())
+	t, _, ok := f.token(p, e, p.hadLongAgo(), keystore.Secret{})
 	f.mu.Unlock()
 	if !ok {
 		return

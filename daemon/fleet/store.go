@@ -36,7 +36,7 @@ func (f *Fleet) Turn(ctx context.Context, name string, r grant.Request) (t grant
 		if err != nil {
 			return grant.Token{}, false, err
 		}
-		if t, ok := f.published(p, variant, entries, known); ok {
+		if t, ok := f.published(p, variant, entries, known, r.Refused); ok {
 			return t, true, nil
 		}
 		until, changed, err := f.begin(p, known)
@@ -56,7 +56,7 @@ func (f *Fleet) Turn(ctx context.Context, name string, r grant.Request) (t grant
 			if err := ctx.Err(); err != nil {
 				return grant.Token{}, false, err
 			}
-			if t, ok := f.brought(p, variant, known); ok {
+			if t, ok := f.brought(p, variant, known, r.Refused); ok {
 				return t, true, nil
 			}
 		}
@@ -74,22 +74,24 @@ func (f *Fleet) busy(p *profile) (until time.Duration, changed <-chan struct{}) 
 }
 
 // brought returns the token of a variant that the watch has brought, if this machine had not had it.
-func (f *Fleet) brought(p *profile, variant string, known map[string]had) (grant.Token, bool) {
+func (f *Fleet) brought(
+	p *profile, variant string, known map[string]had, refused keystore.Secret,
+) (grant.Token, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t, _, ok := f.token(p, p.tokens[variant], known)
+	t, _, ok := f.token(p, p.tokens[variant], known, refused)
 	return t, ok
 }
 
 // published returns the token of a variant among the entries, if this machine has not had it.
 func (f *Fleet) published(
-	p *profile, variant string, entries []engine.Entry, known map[string]had,
+	p *profile, variant string, entries []engine.Entry, known map[string]had, refused keystore.Secret,
 ) (grant.Token, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, e := range entries {
 		if e.Key == f.tokenKey(p, variant) {
-			t, _, ok := f.token(p, e, known)
+			t, _, ok := f.token(p, e, known, refused)
 			return t, ok
 		}
 	}

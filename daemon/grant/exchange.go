@@ -18,12 +18,15 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// The bounds of one exchange.
+// RequestLimit bounds one exchange, from before it connects until the answer is complete. The machines of a fleet wait
+// for longer before one takes over from another.
+const RequestLimit = 15 * time.Second
+
+// The other bounds of one exchange.
 const (
 	dialTimeout   = 5 * time.Second
 	tlsTimeout    = 5 * time.Second
 	headerTimeout = 10 * time.Second
-	totalTimeout  = 15 * time.Second
 	maxHeader     = 64 << 10
 	maxBody       = 1 << 20
 )
@@ -72,10 +75,10 @@ type Answer struct {
 }
 
 // exchange sends one request once. sent is from before anything was sent, received from when the answer was complete.
-// It takes at most [totalTimeout].
+// It takes at most [RequestLimit].
 func exchange(ctx context.Context, client *http.Client, now clock.Func,
 	c httpRequest) (a Answer, sent, received clock.Instant) {
-	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	ctx, cancel := context.WithTimeout(ctx, RequestLimit)
 	defer cancel()
 	// Once there is a connection the request may leave at any moment. WroteHeaders of httptrace is called later, by
 	// another goroutine: if a deadline strikes in between, the request may leave without a report.

@@ -29,6 +29,8 @@ type Request struct {
 	Audience string
 	// Narrow means that a caller named the scope, and not the profile: a token that may do more is refused.
 	Narrow bool
+	// Refused is a token that an API has refused, so that another one is wanted; empty where none was. It is not sent.
+	Refused keystore.Secret
 
 	resource string // the "resource" parameter (RFC 8707); [Server.Default] adds it
 }

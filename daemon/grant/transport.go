@@ -37,7 +37,7 @@ func NewHTTPClient(network *Network) *http.Client {
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       totalTimeout,
+		Timeout:       RequestLimit,
 	}
 }
 

@@ -27,7 +27,8 @@ type Options struct {
 	Roots *x509.CertPool
 	// Certificate is shown to the nodes; nil is none. etcd's JSON gateway does not take it for a user.
 	Certificate *tls.Certificate
-	// User authenticates with Password, unless it is empty. The password is sent to Endpoints and nowhere else.
+	// User authenticates with Password, unless it is empty. The password is sent to Endpoints and nowhere else. It
+	// stays the caller's.
 	User     string
 	Password keystore.Secret
 	// Network says through which proxy the nodes are reached; one on a loopback address is reached through none. Nil is
@@ -44,7 +45,8 @@ const (
 	readTime    = 2500 * time.Millisecond // of a read at one node
 	swapTime    = 3 * time.Second         // of a Swap that was sent: what a leader took with it is not answered
 	authTime    = 5 * time.Second         // etcd takes 0.1 s of a processor for a password, and a fleet may ask at once
-	totalTime   = 12 * time.Second        // of a Read or a Swap, at however many nodes
+	totalTime   = 12 * time.Second        // of a page of a Read, or of a Swap, at however many nodes
+	wholeTime   = 30 * time.Second        // of a Read, however many pages it has
 )
 
 // maxCalls is how many requests of one [Etcd] run at a time; more wait.
@@ -58,14 +60,14 @@ const maxCalls = 16
 type Etcd struct {
 	transport http.RoundTripper
 	user      string
-	password  keystore.Secret
 	slots     chan struct{} // has one for each request that runs
+	signIn    chan struct{} // holds one while a token is being asked for
 
-	mu    sync.Mutex
-	nodes []*node // the one that failed last is the last
-
-	signIn  chan struct{} // holds one while a token is being asked for, or looked at
-	session keystore.Secret
+	mu       sync.Mutex
+	nodes    []*node // the one that failed last is the last
+	password keystore.Secret
+	session  keystore.Secret // the token; zero is none
+	closed   bool
 }
 
 // node is one endpoint.
@@ -87,7 +89,7 @@ func NewEtcd(o Options) (*Etcd, error) {
 		network = &grant.Network{}
 	}
 	e := &Etcd{
-		transport: grant.NewPinnedTransport(network, o.Roots, o.Certificate), user: o.User, password: o.Password,
+		transport: grant.NewPinnedTransport(network, o.Roots, o.Certificate), user: o.User,
 		slots: make(chan struct{}, maxCalls), signIn: make(chan struct{}, 1),
 	}
 	for _, endpoint := range o.Endpoints {
@@ -97,11 +99,20 @@ func NewEtcd(o Options) (*Etcd, error) {
 		e.nodes = append(e.nodes, &node{url: endpoint, left: make(chan struct{})})
 	}
 	rand.Shuffle(len(e.nodes), func(i, j int) { e.nodes[i], e.nodes[j] = e.nodes[j], e.nodes[i] })
+	e.password = o.Password.Clone()
 	return e, nil
 }
 
-// Close closes the connections that no call uses.
+// errClosed is an error of the program.
+var errClosed = errors.New("the engine was closed")
+
+// Close forgets the password and closes the connections that no call uses. Later calls fail.
 func (e *Etcd) Close() {
+	e.mu.Lock()
+	e.closed = true
+	e.password.Wipe()
+	e.session = keystore.Secret{}
+	e.mu.Unlock()
 	client := http.Client{Transport: e.transport}
 	client.CloseIdleConnections()
 }
@@ -159,6 +170,8 @@ func (e *Etcd) atNodes(ctx context.Context, call func(context.Context, *node) er
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // select draws where both are ready
 		return ended(ctx)
 	}
 	var all failures
@@ -187,9 +200,9 @@ func (e *Etcd) atNodes(ctx context.Context, call func(context.Context, *node) er
 // engine is in, because a backup was restored, is waited for until that state (isValidSimpleToken in etcd's
 // auth/store.go).
 func (e *Etcd) nobody(all failures) error {
-	e.signIn <- struct{}{}
+	e.mu.Lock()
 	e.session = keystore.Secret{}
-	<-e.signIn
+	e.mu.Unlock()
 	return all.err()
 }
 
@@ -204,14 +217,27 @@ func ended(ctx context.Context) error {
 // pages are how many entries a Read asks for at once: the first, and less where that is too much for one answer.
 var pages = []int{500, 60, 8}
 
-// maxRead bounds what one Read returns, in bytes.
-const maxRead = 64 << 20
+// maxRead bounds what one Read returns, in bytes; entryCost is what an entry takes beside its key and its value.
+const (
+	maxRead   = 64 << 20
+	entryCost = 64
+)
+
+// size is how much memory entries take.
+func size(entries []Entry) (n int) {
+	for _, e := range entries {
+		n += len(e.Key) + len(e.Value) + entryCost
+	}
+	return n
+}
 
 // Read implements [Engine].
 func (e *Etcd) Read(ctx context.Context, prefix string) ([]Entry, State, error) {
 	if err := checkKey(prefix); err != nil {
 		return nil, State{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, wholeTime)
+	defer cancel()
 	for again := false; ; again = true {
 		entries, state, err := e.read(ctx, prefix)
 		// The revision of the first page may be gone before the last one.
@@ -222,9 +248,9 @@ func (e *Etcd) Read(ctx context.Context, prefix string) ([]Entry, State, error) 
 }
 
 func (e *Etcd) read(ctx context.Context, prefix string) (entries []Entry, state State, err error) {
-	from, page, size := prefix, 0, 0
+	from, page, total := prefix, 0, 0
 	for {
-		found, err := e.readPage(ctx, prefix, rangeRequest(from, prefix, state.Revision, pages[page]))
+		found, err := e.readPage(ctx, from, prefix, state.Revision, pages[page])
 		if errors.Is(err, errTooLarge) && page < len(pages)-1 {
 			page++
 			continue
@@ -237,10 +263,7 @@ func (e *Etcd) read(ctx context.Context, prefix string) (entries []Entry, state 
 		}
 		state.Now = found.state.Now
 		entries = append(entries, found.entries...)
-		for _, entry := range found.entries {
-			size += len(entry.Value)
-		}
-		if size > maxRead {
+		if total += size(found.entries); total > maxRead {
 			return nil, State{}, fmt.Errorf("more than %d MiB are stored below %s", maxRead>>20, prefix)
 		}
 		if !found.more {
@@ -250,14 +273,15 @@ func (e *Etcd) read(ctx context.Context, prefix string) (entries []Entry, state 
 	}
 }
 
-// readPage makes one request for entries.
-func (e *Etcd) readPage(ctx context.Context, prefix string, body []byte) (f found, err error) {
+// readPage makes one request for entries below prefix, from a key on.
+func (e *Etcd) readPage(ctx context.Context, from, prefix string, revision int64, limit int) (f found, err error) {
+	body := rangeRequest(from, prefix, revision, limit)
 	err = e.atNodes(ctx, func(ctx context.Context, n *node) error {
 		a, err := e.call(ctx, n, readTime, request{path: "/v3/kv/range", body: body, repeatable: true})
 		if err != nil {
 			return err
 		}
-		if f, err = decodeRange(a, prefix); err != nil {
+		if f, err = decodeRange(a, from, prefix); err != nil {
 			return &nodeError{err: err}
 		}
 		return nil

@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type request struct {
 	path       string
 	body       []byte
 	repeatable bool // it changes nothing
+	secret     bool // what is made of body is wiped; body itself is the caller's
 }
 
 // answer is what a node answered.
@@ -85,8 +87,8 @@ func (e *Etcd) call(ctx context.Context, n *node, limit time.Duration, r request
 
 // token returns the token that requests carry; zero where there is no user.
 func (e *Etcd) token(ctx context.Context, n *node) (keystore.Secret, error) {
-	if e.user == "" {
-		return keystore.Secret{}, nil
+	if token, ok, err := e.known(); ok || err != nil {
+		return token, err
 	}
 	select {
 	case e.signIn <- struct{}{}:
@@ -94,14 +96,14 @@ func (e *Etcd) token(ctx context.Context, n *node) (keystore.Secret, error) {
 	case <-ctx.Done():
 		return keystore.Secret{}, ended(ctx)
 	}
-	if !e.session.IsZero() {
-		return e.session, nil
+	if token, ok, err := e.known(); ok || err != nil { // another call has asked for it meanwhile
+		return token, err
 	}
-	body := strictjson.AppendString([]byte(`{"name":`), e.user)
-	body = strictjson.AppendString(append(body, `,"password":`...), e.password.AppendTo(nil))
-	body = append(body, '}')
-	a, err := e.send(ctx, n, authTime, request{path: "/v3/auth/authenticate", body: body, repeatable: true},
-		keystore.Secret{})
+	body := e.credentials()
+	defer clear(body)
+	a, err := e.send(ctx, n, authTime,
+		request{path: "/v3/auth/authenticate", body: body, repeatable: true, secret: true}, keystore.Secret{})
+	defer clear(a.body)
 	if _, ok := errors.AsType[*nodeError](err); err != nil && !ok && !errors.Is(err, ErrRefused) {
 		err = fmt.Errorf("%w (%s: %w)", ErrRefused, n.url, err)
 	}
@@ -112,14 +114,41 @@ func (e *Etcd) token(ctx context.Context, n *node) (keystore.Secret, error) {
 	if !ok {
 		return keystore.Secret{}, &nodeError{err: errAnswer}
 	}
-	e.session = token
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.session = token
+	}
 	return token, nil
+}
+
+// known returns the token that requests carry, and false where one is to be asked for.
+func (e *Etcd) known() (token keystore.Secret, ok bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return keystore.Secret{}, false, errClosed
+	}
+	return e.session, e.user == "" || !e.session.IsZero(), nil
+}
+
+// credentials returns the body of a request for a token, which the caller wipes.
+func (e *Etcd) credentials() []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	password := e.password.AppendTo(nil)
+	defer clear(password)
+	// At most six bytes stand for one, so that no smaller copy is left behind by append.
+	body := make([]byte, 0, 6*(len(e.user)+len(password))+64)
+	body = strictjson.AppendString(append(body, `{"name":`...), e.user)
+	body = strictjson.AppendString(append(body, `,"password":`...), password)
+	return append(body, '}')
 }
 
 // forget drops a token, unless there is a newer one.
 func (e *Etcd) forget(token keystore.Secret) {
-	e.signIn <- struct{}{}
-	defer func() { <-e.signIn }()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.session.Equal(token) {
 		e.session = keystore.Secret{}
 	}
@@ -162,6 +191,9 @@ func (e *Etcd) open(ctx context.Context, n *node, r request, token keystore.Secr
 		cancel()
 		return nil, false, err
 	}
+	if r.secret {
+		wipe(q, r.body)
+	}
 	q.Header.Set("Content-Type", "application/json")
 	q.Header.Set("User-Agent", "groat")
 	// A node that knows no leader refuses, and ends its watches, instead of waiting for one (etcd's
@@ -179,6 +211,40 @@ func (e *Etcd) open(ctx context.Context, n *node, r request, token keystore.Secr
 	}
 	response.Body = &cancelBody{response.Body, cancel}
 	return response, true, nil
+}
+
+// wipe makes a copy of text, which is wiped when net/http closes it, the body of a request: it may do so after
+// RoundTrip has returned.
+func wipe(q *http.Request, text []byte) {
+	q.GetBody = func() (io.ReadCloser, error) { return newWipedBody(text), nil }
+	q.Body = newWipedBody(text)
+}
+
+// wipedBody is a body that is wiped when it is closed.
+type wipedBody struct {
+	mu   sync.Mutex
+	text []byte
+	read int // so many bytes of it were
+}
+
+func newWipedBody(text []byte) *wipedBody { return &wipedBody{text: bytes.Clone(text)} }
+
+func (b *wipedBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := copy(p, b.text[b.read:])
+	if b.read += n; n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (b *wipedBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.text)
+	b.text, b.read = nil, 0
+	return nil
 }
 
 // cancelBody releases the context of its request.

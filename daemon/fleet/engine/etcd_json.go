@@ -154,8 +154,8 @@ type found struct {
 	state   State
 }
 
-// decodeRange decodes the answer to a range request.
-func decodeRange(a answer, prefix string) (found, error) {
+// decodeRange decodes the answer to a range request for keys below prefix, from one on.
+func decodeRange(a answer, from, prefix string) (found, error) {
 	var said struct {
 		Header header     `json:"header"`
 		Found  []keyValue `json:"kvs"`
@@ -173,10 +173,11 @@ func decodeRange(a answer, prefix string) (found, error) {
 		if err != nil {
 			return found{}, err
 		}
-		if n := len(f.entries); n > 0 && e.Key <= f.entries[n-1].Key {
+		if e.Key < from {
 			return found{}, errAnswer
 		}
 		f.entries = append(f.entries, e)
+		from = e.Key + "\x00"
 	}
 	return f, nil
 }

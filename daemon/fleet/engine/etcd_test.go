@@ -166,6 +166,8 @@ func TestMessagesThatAreNotEtcds(t *testing.T) {
 	message := func(events ...string) string {
 		return `{"result":{` + goodHeader + `,"events":[` + strings.Join(events, ",") + `]}}` + "\n"
 	}
+	times := func(n int, event string) string { return strings.Repeat(event+",", n-1) + event }
+	large := strings.Replace(event("L2E=", 6), "MQ==", strings.Repeat("AAAA", MaxValue/3), 1)
 	for name, test := range map[string]struct {
 		messages string
 		want     error
@@ -180,7 +182,9 @@ func TestMessagesThatAreNotEtcds(t *testing.T) {
 		"compacted":             {`{"result":{"canceled":true,"compact_revision":"6"}}` + "\n", ErrCompacted, 0},
 		"not allowed": {`{"result":{"canceled":true,"cancel_reason":"rpc error: code = PermissionDenied desc = ` +
 			`etcdserver: permission denied"}}` + "\n", ErrRefused, 0},
-		"too many changes":   {message(strings.Repeat(event("L2E=", 6)+",", maxPart) + event("L2E=", 6)), ErrCompacted, 0},
+		"many changes":       {message(times(20_000, event("L2E=", 6))), ErrUnavailable, 1},
+		"too many changes":   {message(times(maxPart/entryCost, event("L2E=", 6))), ErrCompacted, 0},
+		"too large changes":  {message(times(65, large)), ErrCompacted, 0},
 		"a line without end": {strings.Repeat(" ", maxAnswer+1), ErrUnavailable, 0},
 	} {
 		e := standIn(t, func(w http.ResponseWriter, r *http.Request) {

@@ -23,8 +23,9 @@ const (
 	// maxPause bounds the wait, which is drawn, before a watch that has ended goes on elsewhere: a whole fleet does so
 	// at once when a node ends.
 	maxPause = 500 * time.Millisecond
-	// maxPart is how many changes of one revision are told; where an administrator has made more, all is read anew.
-	maxPart = 10_000
+	// maxPart bounds the changes of one revision that are told, in bytes; where an administrator has made more, all is
+	// read anew. A Swap has 768 KiB, and etcd's own limit of a request is 1.5 MiB.
+	maxPart = 4 << 20
 )
 
 // Watch implements [Engine].
@@ -93,7 +94,7 @@ func (w *etcdWatch) ask(ctx context.Context, after int64) reading {
 	if err != nil {
 		return reading{err: err}
 	}
-	f, err := decodeRange(a, w.prefix)
+	f, err := decodeRange(a, w.prefix, w.prefix)
 	if err != nil {
 		return reading{err: &nodeError{err: err}}
 	}
@@ -277,7 +278,7 @@ func (w *etcdWatch) take(m *message, now time.Time) error {
 			w.part = append(w.part, entry)
 		}
 	}
-	if len(w.part) > maxPart {
+	if size(w.part) > maxPart {
 		return ErrCompacted
 	}
 	if !r.Incomplete {

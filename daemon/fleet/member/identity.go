@@ -140,12 +140,12 @@ func (m *Member) State() (keystore.Secret, error) {
 	ring := m.keys.Encode()
 	defer ring.Wipe()
 	m.mu.Lock()
-	seen := m.pinned
+	seen, name := m.pinned, m.name()
 	if m.log.index > seen.Index {
 		seen = position{m.log.index, m.log.hashes[m.log.index]}
 	}
 	m.mu.Unlock()
-	s := state{Format: 1, Name: m.self.name, Sign: m.self.sign.Seed(), Seal: m.self.seal.Bytes(),
+	s := state{Format: 1, Name: name, Sign: m.self.sign.Seed(), Seal: m.self.seal.Bytes(),
 		Keyring: ring.AppendTo(nil), Seen: seen}
 	defer s.wipe()
 	text, err := json.Marshal(s)

@@ -113,6 +113,11 @@ func (m *Member) Self() string { return m.self.id() }
 func (m *Member) Name() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.name()
+}
+
+// name is Name for a caller that holds m.mu.
+func (m *Member) name() string {
 	if x, ok := m.log.machines[m.self.id()]; ok {
 		return x.Name
 	}

@@ -226,6 +226,9 @@ func TestTwoMachinesOfOneName(t *testing.T) {
 		if b.Name() != "node-2" {
 			t.Errorf("the second is called %q", b.Name())
 		}
+		if b = s.restart(b); b.Name() != "node-2" || b.Self() == a.Self() {
+			t.Errorf("after a restart the second is called %q, %s beside %s", b.Name(), b.Self(), a.Self())
+		}
 	})
 }
 
