@@ -240,8 +240,6 @@ func TestFleet(t *testing.T) {
 		a.groat("", "logout", "home", "--yes")
 		comesTrue(t, "a logout is for all", func() bool { return b.run("", "groat", "profile", "show", "home").code != 0 })
 	})
-	backup := filepath.Join(t.TempDir(), "backup")
-	f.etcd.Save(t, backup)
 	t.Run("a machine that is removed", func(t *testing.T) {
 		b.groat("", "fleet", "remove", "c")
 		comesTrue(t, "it says so", func() bool { return fleetStatus(c).State == "removed" })
@@ -255,18 +253,6 @@ func TestFleet(t *testing.T) {
 			t.Errorf("after it has left: %+v", s)
 		}
 		c.refused(c.run("", "groat", "get", "work"), 78, "there is no profile", "groat l")
-	})
-	t.Run("a copy from before the removal is restored", func(t *testing.T) {
-		log := func() string { return f.etcd.Ctl(t, "get", "--prefix", "/groat/", "--keys-only") }
-		entries := strings.Count(log(), "/m/log/")
-		f.etcd.Restore(t, backup)
-		comesTrue(t, "the removal is written back", func() bool { return strings.Count(log(), "/m/log/") == entries })
-		comesTrue(t, "all is well", func() bool {
-			x, y := fleetStatus(a), fleetStatus(b)
-			return x.State == "ok" && y.State == "ok" && len(x.Machines) == 2 && len(y.Machines) == 2
-		})
-		f.renew(a)
-		f.share(a, b)
 	})
 	t.Run("without the engine", func(t *testing.T) {
 		want := tokenOf(a)
