@@ -56,6 +56,7 @@ test:
 	@packaging/testing/install.sh compiler
 	@$(MAKE) --no-print-directory -j 2 parts check
 	@GOGC=400 CGO_ENABLED=1 go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
+	@$(PLAIN) go test -vet=off -timeout 30m ./daemon/fleet -run 'TestFleet(Model|Rules)$$'
 	@$(PLAIN) go test -vet=off -p 3 -timeout 30m ./packaging/...
 	@$(PLAIN) go run ./packaging/proof -check
 

@@ -120,7 +120,7 @@ func New(o Options) (*Daemon, error) {
 		},
 		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
-	d.fleet = &fleetPart{d: d, staged: map[string][]byte{}}
+	d.fleet = &fleetPart{d: d, staged: map[string]staged{}}
 	d.stores.Fleet = d.fleet
 	d.stores.Shared = keystore.PendingStore{Store: newAccounts(sharedStore{d.fleet})}
 	d.budget.Share(descriptors.Limit(), nil)
@@ -262,15 +262,21 @@ func (d *Daemon) Close(ctx context.Context) error {
 	}
 	defer d.refusals.Close(ctx)
 	err := d.broker.Close(ctx)
+	d.lastTry(ctx, &d.stores.Shared)
 	d.fleet.end(nil) // not before: the answer to a request that is under way is stored there
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
-	defer cancel()
-	d.stores.Kept.RetryAll(last, false) // a credential that is in memory only would be lost
+	d.lastTry(ctx, &d.stores.Kept)
 	return err
 }
 
-// lastTry is how long Close may take to store credentials that are in memory only, after ctx has ended too.
-const lastTry = 3 * time.Second
+// lastTryTime is how long Close may take to store the credentials that one store has in memory only.
+const lastTryTime = 3 * time.Second
+
+// lastTry stores what would be lost since a store has it in memory only, after ctx has ended too.
+func (d *Daemon) lastTry(ctx context.Context, store *keystore.PendingStore) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTryTime)
+	defer cancel()
+	store.RetryAll(ctx, false)
+}
 
 // Responds reports, for a watchdog, whether the daemon can take its own locks within a time.
 func (d *Daemon) Responds(within time.Duration) bool {
@@ -298,9 +304,11 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 		use = d.Keystore.Status(ctx).Use
 	}
 	unsaved := d.unsaved(use)
-	if len(unsaved) == 1 && d.stores.Kept.HasPending() {
-		d.stores.Kept.RetryAll(ctx, false)
-		unsaved = d.unsaved("")
+	for _, store := range []*keystore.PendingStore{&d.stores.Kept, &d.stores.Shared} {
+		if store.HasPending() {
+			store.RetryAll(ctx, false)
+			unsaved = d.unsaved(use)
+		}
 	}
 	if len(unsaved) == 0 {
 		unsaved = d.onlyInUse()
@@ -329,6 +337,9 @@ func (d *Daemon) unsaved(use string) (all []string) {
 	}
 	if d.stores.Kept.HasPending() {
 		all = append(all, "it holds a credential that the keystore could not take yet")
+	}
+	if d.stores.Shared.HasPending() {
+		all = append(all, "it holds a credential that the fleet's engine could not take yet")
 	}
 	return all
 }

@@ -41,7 +41,7 @@ type fleetPart struct {
 	why     error
 	left    bool              // the others know that this machine has left, and not all is deleted here
 	lost    error             // why the engine does not answer, nil where it does
-	staged  map[string][]byte // :: profile → the configuration that a login stores with the credential
+	staged  map[string]staged // :: profile → what a login stores with the credential
 	stop    func()
 	stopped chan struct{}
 }

@@ -1,15 +1,18 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -204,4 +207,84 @@ func TestTwoMachinesOfOneHostName(t *testing.T) {
 			t.Errorf("the record names the machine %q", by)
 		}
 	}
+}
+
+// What a removed machine writes to a profile keeps nobody from signing in anew.
+func TestARemovedMachineWritesToAProfile(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	b.wantKey(t, "fleet", "true")
+	was := b.fleet.now()
+	key := "/groat/" + was.member.Keys().Fleet() + "/p/" + was.member.Keys().Name("profile", "work") + "/record"
+	forged, err := was.member.Keys().Seal(key, "record", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.fleetDo(t, protocol.FleetParams{Do: protocol.FleetRemove, Machine: "b"}, "")
+	if ok, _, err := was.engine.Swap(t.Context(), nil, []engine.Change{{Key: key, Value: forged}}); !ok {
+		t.Fatal(err)
+	}
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Scope = "read" })
+	a.wantKey(t, "scope", "read")
+	if entries, _, err := was.engine.Read(t.Context(), key); err != nil || bytes.Equal(entries[0].Value, forged) {
+		t.Errorf("the forged record stands: %v", err)
+	}
+}
+
+// A sign-in that the engine could not take keeps from a handover until it is stored; and is dropped where another
+// machine has signed in since.
+func TestASignInThatTheEngineDoesNotTake(t *testing.T) {
+	a, b := fleetOfTwo(t)
+	a.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
+	b.wantKey(t, "fleet", "true")
+	client, ok := a.fleet.now().engine.(*engine.Client)
+	if !ok {
+		t.Fatalf("the engine is a %T", a.fleet.now().engine)
+	}
+	waits := func() bool {
+		a.KeepsFromHandover(t.Context()) // tries to store it
+		return slices.ContainsFunc(a.unsaved(""), func(why string) bool {
+			return strings.Contains(why, "the fleet's engine could not take")
+		})
+	}
+	hold := func(secret string) {
+		t.Helper()
+		client.Cut()
+		item, err := a.stores.Shared.Get(t.Context(), "work")
+		if err != nil {
+			t.Fatal(err)
+		}
+		item.ClientSecret = keystore.SecretString(secret)
+		a.fleet.Stage(a.profiles.Named("work"), nil)
+		if err := a.stores.Shared.SetOrHold(t.Context(), "work", item); err == nil {
+			t.Fatal("it was stored")
+		}
+		if !waits() {
+			t.Fatal("nothing keeps from a handover")
+		}
+	}
+	stored := func(want string) {
+		t.Helper()
+		eventually(t, func() string {
+			item, err := b.stores.Shared.Get(t.Context(), "work")
+			if err != nil || item.ClientSecret.Reveal() != want {
+				return fmt.Sprintf("the fleet has another credential: %v", err)
+			}
+			return ""
+		})
+	}
+	hold("later-secret")
+	client.Mend()
+	if waits() {
+		t.Error("it is held still")
+	}
+	stored("later-secret")
+
+	hold("dropped-secret")
+	b.signInWork(t, a, func(*protocol.LoginParams) {})
+	client.Mend()
+	if waits() {
+		t.Error("it is held still")
+	}
+	stored(clientSecret)
 }

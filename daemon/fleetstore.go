@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -18,6 +20,13 @@ var (
 	_ credential.Shared = sharedStore{}
 	_ keystore.Store    = sharedStore{}
 )
+
+// staged is what a login stores beside the credential.
+type staged struct {
+	config []byte
+	since  int64 // the generation of the login before it, as far as was seen
+	tried  bool  // it could not be stored, and another machine may have signed in since
+}
 
 // Usable implements [login.Fleet].
 func (f *fleetPart) Usable() error {
@@ -39,7 +48,7 @@ func (f *fleetPart) Stage(p *profile.Profile, t *grant.Token) {
 		return // Set says so
 	}
 	f.mu.Lock()
-	f.staged[p.Name] = []byte(text)
+	f.staged[p.Name] = staged{config: []byte(text), since: r.fleet.Status(p.Name).Since}
 	f.mu.Unlock()
 	source := r.fleet.Source(p.Name, p.Endpoint, scopeOf(p), audienceOf(p))
 	if t != nil {
@@ -138,15 +147,29 @@ func (s sharedStore) MarkAnswered(ctx context.Context, name string) error {
 // errNotStaged is an error of the program.
 var errNotStaged = errors.New("a credential of the fleet without its configuration")
 
-// Set implements [keystore.Store]: it replaces the credential on all machines.
+// Set implements [keystore.Store]: it replaces the credential on all machines. One that could not be stored is dropped
+// where another machine has signed in since.
 func (s sharedStore) Set(ctx context.Context, name string, item keystore.Item) error {
 	r, err := s.f.use()
 	if err != nil {
 		return err
 	}
 	s.f.mu.Lock()
-	text := s.f.staged[name]
+	login := s.f.staged[name]
 	s.f.mu.Unlock()
+	if login.tried {
+		since, err := r.fleet.Since(ctx, name)
+		if err != nil {
+			return err
+		}
+		if since > login.since {
+			s.f.d.Log.Info("a sign-in that the fleet's engine could not take is dropped: there is a later one",
+				zap.String("profile", name))
+			s.f.unstage(name)
+			return nil
+		}
+	}
+	text := login.config
 	if p := s.f.d.profiles.Named(name); text == nil && p != nil && p.Fleet {
 		if plain, err := p.Text(); err == nil {
 			text = []byte(plain)
@@ -156,12 +179,20 @@ func (s sharedStore) Set(ctx context.Context, name string, item keystore.Item) e
 		return errNotStaged
 	}
 	if err := r.fleet.Replace(ctx, name, item, text); err != nil {
+		login.config, login.tried = text, true
+		s.f.mu.Lock()
+		s.f.staged[name] = login
+		s.f.mu.Unlock()
 		return err
 	}
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	delete(s.f.staged, name)
+	s.f.unstage(name)
 	return nil
+}
+
+func (f *fleetPart) unstage(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.staged, name)
 }
 
 // Delete implements [keystore.Store]: it signs the profile out on all machines.

@@ -252,7 +252,7 @@ func TestAutostartFindsAnotherDaemon(t *testing.T) {
 func TestAutostartIsForbidden(t *testing.T) {
 	h := newHome(t, "")
 	want := outcome{report.ExitUnavailable, "", "groat: error: groatd does not run at " + h.socket +
-		", and GROAT_NO_AUTOSTART forbids starting it\ngroat: hint: groatd\n"}
+		", and GROAT_NO_AUTOSTART forbids starting it\ngroat: hint: " + bin + "/groatd\n"}
 	if got := h.run(h.env("GROAT_NO_AUTOSTART=1"), "get"); got != want {
 		t.Errorf("%+v", got)
 	}

@@ -142,6 +142,7 @@ func (f *Fleet) tryChange(
 		return false, err
 	}
 	f.heard(state)
+	defer f.memory.save()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p.turn, p.offer, p.late, p.lateToken = nil, nil, nil, nil
@@ -181,6 +182,9 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			continue
 		}
 		if err := f.memory.reseal(f.root(), f.keys); err != nil {
+			return err
+		}
+		if err := f.memory.save(); err != nil {
 			return err
 		}
 		return f.readAll(ctx)
@@ -242,5 +246,6 @@ func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	if err := m.resealSignIns(root, keys); err != nil {
 		return err
 	}
-	return m.write()
+	m.changed = true
+	return nil
 }

@@ -88,7 +88,6 @@ type Fleet struct {
 	sealedLater bool
 	readAnew    context.CancelFunc
 	lost        error         // why the engine does not answer, nil where it does
-	unkept      error         // why what was seen last is not on this machine's disk
 	wake        chan struct{} // has room for one: the minder is to look again
 }
 
@@ -219,6 +218,8 @@ func (f *Fleet) Source(name string, endpoint *grant.Endpoint, scope, audience st
 type Status struct {
 	// Generation counts its credentials. It is 0 where the profile is not known.
 	Generation int64
+	// Since is the generation of the login that this is the credential of.
+	Since int64
 	// SignedOut: the credential is gone, by a logout on some machine.
 	SignedOut bool
 	// By is the id of the machine that renewed or signed in last, and At when, by the engine's clock.
@@ -246,7 +247,7 @@ func (f *Fleet) Status(name string) Status {
 		s.Err = p.bad
 	}
 	if s.Err == nil {
-		s.Err = f.unkept
+		s.Err = f.memory.unsaved()
 	}
 	if err := p.pendingSignIn(); err != nil {
 		s.Err = err
@@ -254,6 +255,7 @@ func (f *Fleet) Status(name string) Status {
 	if !p.there {
 		return s
 	}
+	s.Since = p.rec.Since
 	s.Generation, s.SignedOut, s.By, s.At = p.rec.Generation, p.signedOut(), p.rec.By, time.Unix(p.rec.At, 0)
 	if p.rec.Intent != nil {
 		s.Renewing = p.rec.Intent.Machine

@@ -25,6 +25,9 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
+// everyOrder is the environment variable that sets the bounds of the tests to those of make proof.
+const everyOrder = "GROAT_FLEET"
+
 // site is a fleet in a bubble: an authorization server, an engine and machines.
 type site struct {
 	t       *testing.T

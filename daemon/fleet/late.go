@@ -13,7 +13,8 @@ func (f *Fleet) keepLate(p *profile, next *record, token *engine.Change, why err
 	if err != nil {
 		return
 	}
-	f.memory.keep(p.id, next.Generation, sealed) // where the disk does not take it, it is in memory
+	f.memory.keep(p.id, next.Generation, sealed)
+	defer f.memory.save() // where the disk does not take it, it is in memory
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p.late, p.lateToken = why, token

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,11 +21,14 @@ import (
 // engine that shows an older one was put back, or a successor came too late to be written.
 type memory struct {
 	path string // empty: in memory only
+	disk ownfile.Disk
 
+	saving  sync.Mutex // held while the file is replaced; never asked for while mu is held
 	mu      sync.Mutex
 	newest  map[string]remembered // :: name in the engine → record
 	signIns map[string]keptSignIn // :: name in the engine → what the engine did not take
-	failed  error                 // why the file is not current
+	changed bool                  // the file is to be replaced
+	failed  error                 // why it could not be
 }
 
 type remembered struct {
@@ -38,12 +42,12 @@ type memoryFile struct {
 	SignIns map[string]keptSignIn `json:"sign_ins,omitempty"`
 }
 
-const maxMemory = 16 << 20 // bytes of the file
+const maxMemory = 64 << 20 // bytes of the file, as it is written and as it is read
 
 // openMemory reads the file of a fleet. One that is damaged is an error: with it goes what tells an older copy of the
 // engine from the newest.
 func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
-	m := &memory{newest: map[string]remembered{}, signIns: map[string]keptSignIn{}}
+	m := &memory{disk: ownfile.System, newest: map[string]remembered{}, signIns: map[string]keptSignIn{}}
 	if dir == "" {
 		return m, nil
 	}
@@ -95,29 +99,53 @@ func (m *memory) of(id string) (remembered, bool) {
 	return r, ok
 }
 
-// keep remembers a record unless a newer one is known. The error says that it is in memory only.
-func (m *memory) keep(id string, generation int64, sealed []byte) error {
+// keep remembers a record unless a newer one is known. Until [memory.save] it is in memory only.
+func (m *memory) keep(id string, generation int64, sealed []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.newest[id]
 	if generation >= old.Generation {
 		m.newest[id] = remembered{generation, sealed}
 	}
-	if generation > old.Generation || m.failed != nil { // a change within a generation goes to the disk with the next
-		return m.write()
+	if generation > old.Generation { // a change within a generation goes to the disk with the next
+		m.changed = true
 	}
-	return nil
 }
 
-// write replaces the file. m.mu is held.
-func (m *memory) write() error {
-	if m.path == "" {
+// save replaces the file, if it is not current. The error says that it still is not; the next call tries again.
+func (m *memory) save() error {
+	m.saving.Lock()
+	defer m.saving.Unlock()
+	m.mu.Lock()
+	if !m.changed || m.path == "" {
+		m.mu.Unlock()
 		return nil
 	}
-	text, err := json.Marshal(memoryFile{Version: 1, Records: m.newest, SignIns: m.signIns})
-	if err == nil {
-		err = ownfile.Replace(m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
-	}
-	m.failed = err
+	file := memoryFile{Version: 1, Records: maps.Clone(m.newest), SignIns: maps.Clone(m.signIns)}
+	m.changed = false
+	m.mu.Unlock()
+	err := m.replace(file)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed, m.failed = m.changed || err != nil, err
 	return err
+}
+
+// unsaved is why the file is not current, nil where it is.
+func (m *memory) unsaved() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failed
+}
+
+// replace replaces the file, unless it would be one that openMemory does not take.
+func (m *memory) replace(file memoryFile) error {
+	text, err := json.Marshal(file)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMemory {
+		return fmt.Errorf("what this machine has seen of the fleet takes more than %d MiB", maxMemory>>20)
+	}
+	return ownfile.ReplaceOn(m.disk, m.path, ownfile.Beside(m.path), ownpath.OwnSecret, text)
 }

@@ -1,4 +1,9 @@
+//go:build !race
+
 package fleet
+
+// One goroutine at a time runs under the checker, so there is nothing for the race detector, and it would take the time
+// of all other tests. "make test" runs these without it.
 
 import (
 	"context"
@@ -505,9 +510,6 @@ func (e explored) String() string {
 	}
 	return b.String()
 }
-
-// everyOrder is the environment variable that sets the checker's bounds to those of make proof.
-const everyOrder = "GROAT_FLEET"
 
 // modelBounds are how far the checker goes, and how many executions it draws with two faults.
 func modelBounds() (all []bound, walks int) {

@@ -16,7 +16,7 @@ import (
 const maxUnasked = 16
 
 // observe takes in a profile's record as it was read: all that this machine knows of the others comes this way. An
-// entry without a Value stands for a record that is not there. f.mu is held.
+// entry without a Value stands for a record that is not there. f.mu is held; once it is not, f.memory.save follows.
 func (f *Fleet) observe(p *profile, e engine.Entry, state engine.State) {
 	if e.Value == nil {
 		e.Revision = 0
@@ -74,7 +74,7 @@ func (f *Fleet) compare(p *profile) {
 		p.flushAt = max(f.freeAt(p), 1)
 	case p.there:
 		p.rolledBack, p.late, p.lateToken = false, nil, nil
-		f.unkept = f.memory.keep(p.id, p.rec.Generation, p.sealed)
+		f.memory.keep(p.id, p.rec.Generation, p.sealed)
 	}
 }
 
@@ -111,6 +111,7 @@ func (f *Fleet) read(ctx context.Context, p *profile) ([]engine.Entry, error) {
 		return nil, err
 	}
 	f.heard(state)
+	defer f.memory.save()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := engine.Entry{}

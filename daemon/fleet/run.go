@@ -102,6 +102,7 @@ func (f *Fleet) pause(ctx context.Context, d time.Duration) {
 // take takes in all entries of the fleet's profiles, or changes of some: configurations first, for without one the rest
 // of a profile is of nobody.
 func (f *Fleet) take(entries []engine.Entry, state engine.State, whole bool) {
+	defer f.memory.save()
 	var tokens []engine.Entry
 	records := map[string]engine.Entry{}
 	seen := map[string]bool{}

@@ -23,6 +23,7 @@ var errKeptSignIn = errors.New("the fleet's engine has not taken it yet")
 
 // keepSignIn remembers a sign-in that the engine did not take.
 func (f *Fleet) keepSignIn(name string, item keystore.Item, config []byte, why error) error {
+	defer f.memory.save() // where the disk does not take it, it is in memory
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.profile(name)
@@ -41,7 +42,7 @@ func (f *Fleet) keepSignIn(name string, item keystore.Item, config []byte, why e
 	if err != nil {
 		return err
 	}
-	f.memory.keepSignIn(p.id, kept) // where the disk does not take it, it is in memory
+	f.memory.keepSignIn(p.id, kept)
 	p.signIn, p.signInAt = why, f.now().Boot+flushEvery
 	f.rouse()
 	return nil
@@ -122,6 +123,7 @@ func (f *Fleet) tryAgain(ctx context.Context, p *profile, kept keptSignIn) (over
 
 // endSignIn forgets a sign-in that was kept.
 func (f *Fleet) endSignIn(p *profile) {
+	defer f.memory.save()
 	f.memory.dropSignIn(p.id)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,8 +141,7 @@ func (p *profile) pendingSignIn() error {
 func (m *memory) keepSignIn(id string, kept keptSignIn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.signIns[id] = kept
-	m.write()
+	m.signIns[id], m.changed = kept, true
 }
 
 func (m *memory) dropSignIn(id string) {
@@ -148,7 +149,7 @@ func (m *memory) dropSignIn(id string) {
 	defer m.mu.Unlock()
 	if _, ok := m.signIns[id]; ok {
 		delete(m.signIns, id)
-		m.write()
+		m.changed = true
 	}
 }
 

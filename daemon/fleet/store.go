@@ -181,6 +181,19 @@ func (f *Fleet) Get(ctx context.Context, name string) (keystore.Item, error) {
 	return r.credential()
 }
 
+// Since returns the generation of the profile's login as the engine has it now, or 0 where there is no record.
+func (f *Fleet) Since(ctx context.Context, name string) (int64, error) {
+	f.mu.Lock()
+	p := f.profile(name)
+	f.mu.Unlock()
+	if _, err := f.read(ctx, p); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return p.rec.Since, nil
+}
+
 // MarkSent implements [credential.Store]: it writes the intent, step 3.
 func (f *Fleet) MarkSent(ctx context.Context, name string) (doubt, err error) {
 	p, t, err := f.current(name)
@@ -272,6 +285,7 @@ func (f *Fleet) replace(
 	f.heard(state)
 	kept := *next
 	kept.item = nil
+	defer f.memory.save()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t.rec, t.sealed, t.revision = kept, sealed, state.Revision

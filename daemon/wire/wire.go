@@ -225,7 +225,7 @@ func ofFleet(err error) *protocol.Error {
 	case errors.Is(err, member.ErrRemoved):
 		return say(protocol.Config, "groat fleet leave")
 	case errors.Is(err, member.ErrOlder), errors.Is(err, member.ErrWithheld),
-		errors.Is(err, keyring.ErrEpoch), errors.Is(err, keyring.ErrDamaged):
+		errors.Is(err, keyring.ErrEpoch), errors.Is(err, keyring.ErrDamaged), errors.Is(err, keyring.ErrFull):
 		return say(protocol.Temporary, "groat fleet status")
 	case errors.Is(err, member.ErrState), errors.Is(err, keyring.ErrEncoding), errors.Is(err, member.ErrFull),
 		errors.Is(err, member.ErrExists), errors.Is(err, member.ErrOtherFleet):

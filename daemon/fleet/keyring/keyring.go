@@ -33,6 +33,8 @@ var (
 	ErrDamaged = errors.New("a value in the fleet's engine was not sealed by this fleet for its place")
 	// ErrOtherKey: an epoch has another key already.
 	ErrOtherKey = errors.New("the fleet's epoch has another key already")
+	// ErrFull: the keyring has as many keys of older epochs as it may, and something is sealed with each.
+	ErrFull = errors.New("the fleet has begun more keys than it has sealed its credentials with: try again later")
 	// ErrEncoding: what should be a keyring is none.
 	ErrEncoding = errors.New("the stored keys of the fleet are damaged")
 )
@@ -98,6 +100,13 @@ func (k *Keyring) Epoch() uint32 {
 	return k.epoch
 }
 
+// Oldest returns the oldest epoch that there is a key of.
+func (k *Keyring) Oldest() uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return slices.Min(slices.Collect(maps.Keys(k.keys)))
+}
+
 // Key returns a copy of an epoch's key, which the caller wipes. The error is an [*EpochError].
 func (k *Keyring) Key(epoch uint32) (keystore.Secret, error) {
 	k.mu.RLock()
@@ -110,7 +119,7 @@ func (k *Keyring) Key(epoch uint32) (keystore.Secret, error) {
 }
 
 // Add adds the key of an epoch, of which the keyring keeps a copy. The newest epoch never goes back: what has been
-// forgotten is not added again. The error is [ErrOtherKey], [ErrEncoding] or an [*EpochError].
+// forgotten is not added again. The error is [ErrOtherKey], [ErrEncoding], [ErrFull] or an [*EpochError].
 func (k *Keyring) Add(epoch uint32, key keystore.Secret) error {
 	if key.Len() != keySize {
 		return ErrEncoding
@@ -123,8 +132,10 @@ func (k *Keyring) Add(epoch uint32, key keystore.Secret) error {
 		return nil
 	case ok:
 		return ErrOtherKey
-	case epoch < k.epoch || len(k.keys) >= maxKeys:
+	case epoch < k.epoch:
 		return &EpochError{Epoch: epoch, Past: true}
+	case len(k.keys) >= maxKeys:
+		return ErrFull
 	}
 	k.keys[epoch], k.epoch = key.Clone(), epoch
 	return nil
@@ -183,13 +194,13 @@ func (k *Keyring) Seal(key, kind string, plain []byte) ([]byte, error) {
 // Open returns the value that Seal was given, and the epoch in which it was sealed. The caller owns and wipes it. The
 // error is [ErrDamaged] or an [*EpochError].
 func (k *Keyring) Open(key, kind string, sealed []byte) (plain keystore.Secret, epoch uint32, err error) {
-	if len(sealed) < Overhead || sealed[0] != format {
+	epoch, ok := EpochOf(sealed)
+	if !ok {
 		return keystore.Secret{}, 0, ErrDamaged
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	head, rest := sealed[:headSize], sealed[headSize:]
-	epoch = binary.BigEndian.Uint32(head[1:])
 	aead, err := k.aead(epoch)
 	if err != nil {
 		return keystore.Secret{}, epoch, err
@@ -199,6 +210,15 @@ func (k *Keyring) Open(key, kind string, sealed []byte) (plain keystore.Secret, 
 		return keystore.Secret{}, epoch, ErrDamaged
 	}
 	return keystore.NewSecret(text), epoch, nil
+}
+
+// EpochOf returns the epoch that a sealed value says it is of, and whether it has the form of one. Only
+// [Keyring.Open] shows whether that is true.
+func EpochOf(sealed []byte) (epoch uint32, ok bool) {
+	if len(sealed) < Overhead || sealed[0] != format {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(sealed[1:headSize]), true
 }
 
 // aead is the cipher of an epoch. k.mu is held.

@@ -53,7 +53,7 @@ func (m *Member) append(ctx context.Context, make func(log) (entry, []engine.Con
 		done := m.log.hashes[e.Index] == hashOf(text)
 		m.mu.Unlock()
 		switch {
-		case done || swapped && failed == nil:
+		case done || swapped:
 			return nil
 		case failed != nil:
 			return failed

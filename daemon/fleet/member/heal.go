@@ -45,7 +45,7 @@ func (m *Member) heal(ctx context.Context, entries []engine.Entry) error {
 	}
 	fence := engine.Condition{Key: m.fence.Key, Revision: shown[m.fence.Key].Revision}
 	var change []engine.Change
-	if string(shown[m.fence.Key].Value) != string(key) {
+	if fenceID(shown[m.fence.Key].Value) != string(key) {
 		change = []engine.Change{{Key: fence.Key, Value: key}}
 	}
 	for part := range slices.Chunk(missing, healBatch) {

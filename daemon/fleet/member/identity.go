@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
@@ -133,6 +134,10 @@ type state struct {
 	Seal    []byte   `json:"seal"`
 	Keyring []byte   `json:"keyring"`
 	Seen    position `json:"seen"`
+	// Fence is the revision of the epoch's key as it was seen, and Began that of the beginning of each epoch.
+	Fence    int64            `json:"fence,omitempty"`
+	Began    map[uint32]int64 `json:"began,omitempty"`
+	Resealed uint32           `json:"resealed,omitempty"`
 }
 
 // State returns what the machine must keep to be a member again after a restart. The caller wipes it.
@@ -144,9 +149,11 @@ func (m *Member) State() (keystore.Secret, error) {
 	if m.log.index > seen.Index {
 		seen = position{m.log.index, m.log.hashes[m.log.index]}
 	}
+	fence, began, resealed := m.fence.Revision, maps.Clone(m.began), m.resealed
 	m.mu.Unlock()
 	s := state{Format: 1, Name: name, Sign: m.self.sign.Seed(), Seal: m.self.seal.Bytes(),
-		Keyring: ring.AppendTo(nil), Seen: seen}
+		Keyring: ring.AppendTo(nil), Seen: seen, Fence: fence, Began: began,
+		Resealed: resealed}
 	defer s.wipe()
 	text, err := json.Marshal(s)
 	return keystore.NewSecret(text), err
@@ -182,7 +189,8 @@ func Open(o Options, kept keystore.Secret) (*Member, error) {
 		return nil, ErrState
 	}
 	m := newMember(o, keys, identity{name: s.Name, sign: ed25519.NewKeyFromSeed(s.Sign), seal: seal})
-	m.pinned = s.Seen
+	m.pinned, m.fence.Revision, m.resealed = s.Seen, s.Fence, s.Resealed
+	maps.Copy(m.began, s.Began)
 	m.readLog()
 	return m, nil
 }

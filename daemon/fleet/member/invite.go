@@ -143,11 +143,21 @@ func Join(ctx context.Context, o Options, c Code, name string) (*Member, error) 
 	}
 	a, err := c.await(ctx, o.Engine, at)
 	if errors.Is(err, ErrNobody) {
-		c.withdraw(ctx, o.Engine)
+		a, err = c.withdraw(ctx, o.Engine)
 	}
 	if err != nil {
 		return nil, err
 	}
+	m, err := c.enter(ctx, o, self, a)
+	if err != nil {
+		c.undo(ctx, o, self, a)
+		return nil, err
+	}
+	return m, nil
+}
+
+// enter makes a member of what a member of the fleet has answered.
+func (c Code) enter(ctx context.Context, o Options, self identity, a answer) (*Member, error) {
 	keys, err := c.fetch(ctx, o.Engine, self, a)
 	if err != nil {
 		return nil, err
@@ -160,10 +170,22 @@ func Join(ctx context.Context, o Options, c Code, name string) (*Member, error) 
 	if err := m.checkKeys(); err != nil {
 		return nil, err
 	}
-	if err := m.persist(ctx); err != nil {
-		return nil, err
+	return m, m.persist(ctx)
+}
+
+// undo takes a machine that was admitted out again, where it cannot be a member after all.
+func (c Code) undo(ctx context.Context, o Options, self identity, a answer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTime)
+	defer cancel()
+	keys, err := c.fetch(ctx, o.Engine, self, a)
+	if err != nil {
+		return // nothing can be written without the keys
 	}
-	return m, nil
+	defer keys.Wipe()
+	o.Keep, o.StateDir, o.Changed, o.Healed = nil, "", nil, nil
+	m := newMember(o, keys, self)
+	m.pinned = a.Seen
+	m.Leave(ctx)
 }
 
 // ask writes the request of a machine that wants to join.
@@ -191,10 +213,25 @@ func (c Code) ask(ctx context.Context, e engine.Engine, self identity) (engine.S
 	swapped, _, err := e.Swap(ctx,
 		[]engine.Condition{{Key: invited.Key, Revision: invited.Revision}, {Key: c.key() + "/" + useRequest}},
 		[]engine.Change{{Key: c.key() + "/" + useRequest, Value: sealed}})
-	if err == nil && !swapped {
-		err = ErrUsed
+	switch {
+	case errors.Is(err, engine.ErrUnknown): // the answer shows it, or withdraw ends it
+		err = nil
+	case err == nil && !swapped:
+		err = c.whyNot(ctx, e)
 	}
 	return at, err
+}
+
+// whyNot returns why a request could not be made: another machine was faster, or the invitation was deleted.
+func (c Code) whyNot(ctx context.Context, e engine.Engine) error {
+	entries, _, err := e.Read(ctx, c.key())
+	switch {
+	case err != nil:
+		return err
+	case len(entries) == 0:
+		return ErrExpired
+	}
+	return ErrUsed
 }
 
 // await waits for the answer of a member.
@@ -232,23 +269,40 @@ func (c Code) await(ctx context.Context, e engine.Engine, at engine.State) (a an
 	return a, err
 }
 
-// withdrawTime bounds withdraw.
-const withdrawTime = 5 * time.Second
+const (
+	// withdrawTime bounds withdraw, and undo.
+	withdrawTime = 5 * time.Second
+	// withdrawTries is how often withdraw tries: its conditions fail where a member answers at the same moment.
+	withdrawTries = 3
+)
 
-// withdraw deletes the request, and the invitation with it, so that no member makes a machine of one that has gone.
-func (c Code) withdraw(ctx context.Context, e engine.Engine) {
+// withdraw deletes the request and the invitation, so that no member makes a machine of one that has gone, and returns
+// [ErrNobody]; or the answer of a member that was faster.
+func (c Code) withdraw(ctx context.Context, e engine.Engine) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTime)
 	defer cancel()
-	entries, _, err := e.Read(ctx, c.key())
-	if err != nil {
-		return
-	}
-	for _, asked := range entries {
-		if asked.Key == c.key()+"/"+useRequest {
-			e.Swap(ctx, []engine.Condition{{Key: asked.Key, Revision: asked.Revision}},
-				[]engine.Change{{Key: asked.Key}, {Key: c.key()}})
+	for range withdrawTries {
+		entries, _, err := e.Read(ctx, c.key())
+		if err != nil {
+			return a, ErrNobody
+		}
+		invited, asked := engine.Condition{Key: c.key()}, engine.Condition{Key: c.key() + "/" + useRequest}
+		for _, e := range entries {
+			switch e.Key {
+			case invited.Key:
+				invited.Revision = e.Revision
+			case asked.Key:
+				asked.Revision = e.Revision
+			case c.key() + "/" + useAnswer:
+				return a, c.open(useAnswer, e.Value, &a)
+			}
+		}
+		changes := []engine.Change{{Key: invited.Key}, {Key: asked.Key}}
+		if swapped, _, err := e.Swap(ctx, []engine.Condition{invited, asked}, changes); err != nil || swapped {
+			return a, ErrNobody
 		}
 	}
+	return a, ErrNobody
 }
 
 // fetch returns the keys that are sealed to a machine that joins. They are not checked yet.

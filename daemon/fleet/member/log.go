@@ -234,5 +234,8 @@ func commitOf(fleet string, epoch uint32, key keystore.Secret) []byte {
 	return slices.Clone(sum[:])
 }
 
+// keyID is the name of the newest epoch's key in the engine.
+func (l *log) keyID() string { return string(keyID(l.commits[l.epoch])) }
+
 // keyID is the name of an epoch's key in the engine.
 func keyID(commit []byte) []byte { return hex.AppendEncode(nil, commit[:min(len(commit), 16)]) }

@@ -69,14 +69,17 @@ type Member struct {
 
 	turn chan struct{} // holds an element while the engine is read or written for the log
 
-	mu      sync.Mutex
-	log     log
-	pinned  position                 // what this machine had seen when it was last stopped
-	junk    int64                    // the revision of what stands in the place of the next entry and is none, or 0
-	fence   engine.Condition         // the epoch's key in the engine
-	at      engine.State             // of the last look at the engine
-	failure error                    // why that was no use, or nil
-	seen    map[string]time.Duration // :: invitation → boot time when it was first seen
+	mu     sync.Mutex
+	log    log
+	pinned position         // what this machine had seen when it was last stopped
+	junk   int64            // the revision of what stands in the place of the next entry and is none, or 0
+	fence  engine.Condition // the epoch's key in the engine
+	began  map[uint32]int64 // :: epoch → the revision with which it began; none is ever raised
+	// resealed is the epoch before which nothing in the engine is sealed any more.
+	resealed uint32
+	at       engine.State             // of the last look at the engine
+	failure  error                    // why that was no use, or nil
+	seen     map[string]time.Duration // :: invitation → boot time when it was first seen
 }
 
 // Machine is a member for people.
@@ -97,7 +100,7 @@ func newMember(o Options, keys *keyring.Keyring, self identity) *Member {
 	}
 	m := &Member{
 		Options: o, keys: keys, self: self, turn: make(chan struct{}, 1), log: newLog(keys.Fleet()),
-		seen: map[string]time.Duration{},
+		began: map[uint32]int64{}, seen: map[string]time.Duration{},
 	}
 	m.fence.Key = m.key("m/epoch")
 	return m

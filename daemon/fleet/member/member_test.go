@@ -632,7 +632,8 @@ func TestNothingIsWrittenWithAnOldKey(t *testing.T) {
 		if write(b) {
 			t.Error("a value was written with the key of an epoch that is over")
 		}
-		if !slices.EqualFunc(before, s.engine.Entries(), func(x, y engine.Entry) bool { return x.Revision == y.Revision }) {
+		same := func(x, y engine.Entry) bool { return x.Revision == y.Revision }
+		if !slices.EqualFunc(before, s.engine.Entries(), same) {
 			t.Error("something was written")
 		}
 		if !write(b) || b.Keys().Epoch() != 2 {
@@ -640,14 +641,50 @@ func TestNothingIsWrittenWithAnOldKey(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 
-		// The removed machine writes with the key that it has.
+		// The removed machine writes with the key that it has, and as if there were a later one. Then it writes to the
+		// fence, so that it looks as if the epoch had begun later.
 		value, err := c.keys.Seal(key, "record", []byte("forged"))
 		if err != nil {
 			t.Fatal(err)
 		}
+		later := slices.Clone(value)
+		later[1] = 0xff
+		fence := a.Fence().Key
+		was := slices.DeleteFunc(s.engine.Entries(), func(e engine.Entry) bool { return e.Key != fence })[0]
+		for name, puts := range map[string][]engine.Change{
+			"alone": {{Key: key, Value: value}}, "a later epoch": {{Key: key, Value: later}},
+			"noise in the fence": {{Key: key, Value: value}, {Key: fence, Value: []byte("junk")}},
+			"the fence again":    {{Key: key, Value: value}, {Key: fence, Value: was.Value}},
+			"no fence":           {{Key: key, Value: value}, {Key: fence}},
+		} {
+			for _, put := range puts {
+				s.engine.Put(put)
+			}
+			time.Sleep(time.Second)
+			a.stop()
+			for _, x := range []*machine{a, s.restart(a)} {
+				if err := x.Sync(s.Context()); err != nil {
+					t.Fatal(name, err)
+				}
+				entries, _, err := x.Fenced().Read(s.Context(), key)
+				if err != nil || len(entries) != 1 || len(entries[0].Value) > 0 || entries[0].Value == nil {
+					t.Errorf("%s: what the removed machine wrote is shown: %v, %v", name, entries, err)
+				}
+			}
+			a = s.run(s.restart(a))
+			time.Sleep(time.Second)
+			if entries, _, err := a.Fenced().Read(s.Context(), key); err != nil || len(entries) != 1 || !write(a) {
+				t.Errorf("%s: it cannot be written over: %v, %v", name, entries, err)
+			} else if entries, _, _ := a.Fenced().Read(s.Context(), key); len(entries[0].Value) == 0 {
+				t.Errorf("%s: what a member has written in its place is not shown", name)
+			}
+		}
+		// A machine that joins learns when the epoch began.
 		s.engine.Put(engine.Change{Key: key, Value: value})
-		if entries, _, err := a.Fenced().Read(s.Context(), key); err != nil || len(entries) > 0 {
-			t.Errorf("what the removed machine wrote is shown: %v, %v", entries, err)
+		s.engine.Put(engine.Change{Key: fence, Value: was.Value})
+		d := s.join(a, "d")
+		if entries, _, err := d.Fenced().Read(s.Context(), key); err != nil || len(entries[0].Value) > 0 {
+			t.Errorf("a machine that has joined since is shown what was written: %v, %v", entries, err)
 		}
 		if _, _, err := c.Fenced().Read(s.Context(), key); !errors.Is(err, ErrRemoved) {
 			t.Errorf("the removed machine reads: %v", err)
@@ -679,5 +716,116 @@ func TestARemovalEndsInvitations(t *testing.T) {
 		}
 		b = s.run(s.restart(b))
 		s.agree([]string{"a", "b"}, a, b)
+	})
+}
+
+// One value in the place of the log's next entry keeps nobody from removing the machine that wrote it.
+func TestNoiseOfALaterEpoch(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b, c := s.join(a, "b"), s.join(a, "c")
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		noise := append([]byte{1, 0xff, 0xff, 0xff, 0xff}, make([]byte, keyring.Overhead)...)
+		s.engine.Put(engine.Change{Key: entryKey(a.keys.Fleet(), a.log.index+1), Value: noise})
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		if len(a.warned) != 1 {
+			t.Errorf("warnings %v", a.warned)
+		}
+		a.stop()
+		a = s.run(s.restart(a))
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		if err := a.Remove(s.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		s.agree([]string{"a", "b"}, a, b)
+	})
+}
+
+// A machine that was away while another one was removed takes no entry for junk because the removed one has put the
+// fence back: it would go back behind the removal.
+func TestAFenceThatWasPutBack(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b, c := s.join(a, "b"), s.join(a, "c")
+		s.agree([]string{"a", "b", "c"}, a, b, c)
+		fence := a.Fence().Key
+		was := slices.DeleteFunc(s.engine.Entries(), func(e engine.Entry) bool { return e.Key != fence })[0]
+		b.client.Cut()
+		if err := a.Remove(s.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		a.stop()
+		s.engine.Put(engine.Change{Key: fence, Value: was.Value})
+		b.client.Mend()
+		if err := b.Sync(s.Context()); !errors.Is(err, ErrWithheld) {
+			t.Errorf("the machine that was away says %v", err)
+		}
+		if _, err := b.Invite(s.Context()); err == nil {
+			t.Error("it invites another machine")
+		}
+		a = s.run(s.restart(a))
+		s.agree([]string{"a", "b"}, a, b)
+	})
+}
+
+// A machine that was removed is told so at once when it leaves.
+func TestLeavingAfterARemoval(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b := s.join(a, "b")
+		s.agree([]string{"a", "b"}, a, b)
+		b.stop()
+		if err := a.Remove(s.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		rotated, err := b.Leave(s.Context())
+		if took := time.Since(began); !errors.Is(err, ErrRemoved) || rotated || took > 0 {
+			t.Errorf("it says %v, rotated %t, after %v", err, rotated, took)
+		}
+	})
+}
+
+// However many machines are removed before the older keys are forgotten, the next one is too.
+func TestManyRemovals(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		b := s.join(a, "b")
+		for range 70 {
+			x := s.join(a, "x")
+			if err := a.Remove(s.Context(), "x"); err != nil {
+				t.Fatalf("in epoch %d: %v", a.Keys().Epoch(), err)
+			}
+			x.stop()
+		}
+		s.agree([]string{"a", "b"}, a, b)
+		for _, x := range []*machine{a, b} {
+			if err := x.Retire(s.Context()); err != nil || x.Keys().Oldest() != 71 {
+				t.Errorf("the oldest key is of epoch %d: %v", x.Keys().Oldest(), err)
+			}
+		}
+	})
+}
+
+// Where something is sealed with each key there is, the removal says so.
+func TestAFullKeyring(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		key := a.key("p/name/record")
+		value, err := a.Keys().Seal(key, "record", []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.engine.Put(engine.Change{Key: key, Value: value})
+		for range 100 {
+			s.join(a, "x").stop()
+			if err = a.Remove(s.Context(), "x"); err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, keyring.ErrFull) {
+			t.Errorf("in epoch %d: %v", a.Keys().Epoch(), err)
+		}
+		s.agree([]string{"a", "x"}, a)
 	})
 }

@@ -117,7 +117,15 @@ func (m *Member) giveKeys(ctx context.Context, epoch uint32, fresh keystore.Secr
 		return err
 	}
 	defer ring.Wipe()
-	if err := ring.Add(epoch, fresh); err != nil {
+	if err = ring.Add(epoch, fresh); errors.Is(err, keyring.ErrFull) {
+		oldest, failed := m.oldestInUse(ctx)
+		if failed != nil {
+			return failed
+		}
+		ring.Retire(oldest)
+		err = ring.Add(epoch, fresh)
+	}
+	if err != nil {
 		return err
 	}
 	all := ring.Encode()
@@ -136,6 +144,23 @@ func (m *Member) giveKeys(ctx context.Context, epoch uint32, fresh keystore.Secr
 		}
 	}
 	return nil
+}
+
+// oldestInUse returns the oldest epoch that something in the engine is sealed with the key of.
+func (m *Member) oldestInUse(ctx context.Context) (uint32, error) {
+	oldest := m.keys.Epoch()
+	for _, below := range []string{"m/log/", "p/"} {
+		entries, _, err := m.Engine.Read(ctx, m.key(below))
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			if epoch, ok := keyring.EpochOf(e.Value); ok && !m.isForged(e) {
+				oldest = min(oldest, epoch)
+			}
+		}
+	}
+	return oldest, nil
 }
 
 // tidy deletes the sealed copies of an epoch that is over and seals the log's entries with the newest key, so that the
@@ -174,6 +199,10 @@ func (m *Member) Retire(ctx context.Context) error {
 	}
 	m.keepLog() // sealed with the newest key
 	m.keys.Retire(epoch)
+	m.Resealed(epoch)
+	m.mu.Lock()
+	maps.DeleteFunc(m.began, func(of uint32, _ int64) bool { return of < epoch })
+	m.mu.Unlock()
 	return m.persist(ctx)
 }
 
@@ -217,13 +246,16 @@ func (m *Member) resealLog(ctx context.Context, entries []engine.Entry) bool {
 }
 
 // Leave takes this machine out of the fleet. A machine that remains begins a new epoch; rotated says that one did
-// before ctx ended. The last machine deletes the fleet.
+// before ctx ended. The last machine deletes the fleet. The error is [ErrRemoved] where another machine was faster.
 func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 	release, err := m.take(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer release()
+	if err := m.sync(ctx); err != nil {
+		return false, err
+	}
 	last := false
 	err = m.append(ctx, func(now log) (entry, []engine.Condition, []engine.Change, error) {
 		last = len(now.machines) == 1
@@ -235,19 +267,20 @@ func (m *Member) Leave(ctx context.Context) (rotated bool, err error) {
 	switch {
 	case last:
 		return true, m.dissolve(ctx)
-	case errors.Is(err, ErrRemoved): // by its own entry
 	case err != nil:
 		return false, err
 	}
 	m.mu.Lock()
-	at := m.at
+	at, id := m.at, m.log.keyID()
 	m.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.Engine.Watch(ctx, m.fence.Key, at, func(entries []engine.Entry, _ engine.State) {
-		if len(entries) > 0 {
-			rotated = true
-			cancel()
+		for _, e := range entries {
+			if e.Value != nil && fenceID(e.Value) != id {
+				rotated = true
+				cancel()
+			}
 		}
 	})
 	return rotated, nil

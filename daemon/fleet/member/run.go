@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
+	"github.com/groat-dev/groat/daemon/fleet/keyring"
 )
 
 const (
@@ -84,18 +85,25 @@ func (m *Member) follow(ctx context.Context) error {
 				return err
 			}
 		case <-sweep.C:
-			if m.failing() {
-				if err := m.Sync(ctx); err != nil {
-					return err
-				}
-			}
-			if err := m.attend(ctx); err != nil {
+			if err := m.sweep(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// sweep looks again where the last look was no use, and at the invitations.
+func (m *Member) sweep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	if m.failing() {
+		if err := m.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	return m.attend(ctx)
 }
 
 // failing reports whether the last look at the engine was no use.
@@ -148,20 +156,21 @@ func (m *Member) attend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there := map[string]bool{}
+	there, invited := map[string]bool{}, map[string]bool{}
 	for _, e := range entries {
 		id, part, _ := strings.Cut(strings.TrimPrefix(e.Key, m.key("m/invite/")), "/")
 		there[id] = true
 		switch part {
 		case "":
 			m.firstSeen(id)
-			c, err := m.openInvitation(e)
-			c.Secret.Wipe()
-			if err != nil || m.over(id, c.ends, at) {
+			invited[id] = true
+			if m.isOver(id, e, at) {
 				m.forget(ctx, e)
 			}
 		case useRequest:
-			if err := m.answer(ctx, id); err != nil {
+			if !invited[id] { // it is read after its invitation
+				m.forget(ctx, e)
+			} else if err := m.answer(ctx, id); err != nil {
 				return err
 			}
 		case useAnswer:
@@ -195,6 +204,17 @@ func (m *Member) answer(ctx context.Context, id string) error {
 	return m.admit(ctx, id)
 }
 
+// isOver reports whether an invitation is good no more. One that is sealed with a key that this machine does not have
+// yet is another member's to open, for as long as a code lasts.
+func (m *Member) isOver(id string, e engine.Entry, at engine.State) bool {
+	c, err := m.openInvitation(e)
+	c.Secret.Wipe()
+	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
+		return m.over(id, m.wall(at), at)
+	}
+	return err != nil || m.over(id, c.ends, at)
+}
+
 func (m *Member) firstSeen(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -203,10 +223,10 @@ func (m *Member) firstSeen(id string) {
 	}
 }
 
-// forget deletes an invitation, and the request that was made with it.
+// forget deletes an invitation and the request that was made with it; or a request or an answer alone.
 func (m *Member) forget(ctx context.Context, e engine.Entry) {
 	changes := []engine.Change{{Key: e.Key}}
-	if !strings.HasSuffix(e.Key, "/"+useAnswer) {
+	if !strings.Contains(strings.TrimPrefix(e.Key, m.key("m/invite/")), "/") {
 		changes = append(changes, engine.Change{Key: e.Key + "/" + useRequest})
 	}
 	m.Engine.Swap(ctx, []engine.Condition{{Key: e.Key, Revision: e.Revision}}, changes)

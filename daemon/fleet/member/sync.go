@@ -57,8 +57,7 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 	now := m.log.clone()
 	junk := m.junk
 	m.mu.Unlock()
-	fence := engine.Condition{Key: m.fence.Key}
-	newest := ""
+	fence := engine.Entry{Key: m.fence.Key}
 	ring := m.keys
 	defer func() {
 		if ring != m.keys {
@@ -66,16 +65,17 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 		}
 	}()
 	for _, e := range entries {
-		if e.Key == m.fence.Key && e.Value != nil {
-			fence.Revision, newest = e.Revision, string(e.Value)
+		if e.Key == fence.Key {
+			fence = e
 		}
 	}
+	newest := fenceID(fence.Value)
 	for _, e := range entries {
 		if e.Key != entryKey(m.keys.Fleet(), now.index+1) || e.Value == nil {
 			continue
 		}
 		text, _, err := ring.Open(e.Key, kindLog, e.Value)
-		if errors.Is(err, keyring.ErrEpoch) && ring == m.keys && newest != "" {
+		if errors.Is(err, keyring.ErrEpoch) && ring == m.keys && newest != "" && !m.isCurrent(now, fence) {
 			fetched, failed := m.fetchKeys(ctx, newest)
 			if failed != nil {
 				return m.orRemoved(ctx, now, failed)
@@ -103,7 +103,7 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 	}
 	if now.machines[m.self.id()] != nil && now.epoch > m.keys.Epoch() {
 		if ring == m.keys {
-			fetched, err := m.fetchKeys(ctx, string(keyID(now.commits[now.epoch])))
+			fetched, err := m.fetchKeys(ctx, now.keyID())
 			if err != nil {
 				return m.orRemoved(ctx, now, err)
 			}
@@ -113,7 +113,7 @@ func (m *Member) learn(ctx context.Context, entries []engine.Entry) error {
 			return err
 		}
 	}
-	return m.adopt(ctx, now, junk, fence, newest)
+	return m.adopt(ctx, now, junk, fence)
 }
 
 // checkHistory refuses a log that is shorter than, or other than, what this machine has seen.
@@ -143,12 +143,13 @@ func (m *Member) checkHistory(now log, entries []engine.Entry, ring *keyring.Key
 }
 
 // adopt makes a log that was checked the member's. Its keys are there already.
-func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.Condition, newest string) error {
+func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.Entry) error {
 	m.mu.Lock()
 	changed, rotated := now.index != m.log.index, now.epoch != m.log.epoch
 	m.log, m.junk = now, junk
-	if fence.Revision > 0 && newest == string(keyID(now.commits[now.epoch])) {
-		m.fence = fence
+	if fenceID(fence.Value) == now.keyID() {
+		m.fence.Revision = fence.Revision
+		m.begins(now.epoch, m.beginning(now.epoch, fence))
 	}
 	m.mu.Unlock()
 	if !changed {
@@ -163,30 +164,6 @@ func (m *Member) adopt(ctx context.Context, now log, junk int64, fence engine.Co
 	return nil
 }
 
-// mendFence writes the epoch's key id again where something else stands in its place.
-func (m *Member) mendFence(ctx context.Context, entries []engine.Entry) error {
-	m.mu.Lock()
-	want, member := string(keyID(m.log.commits[m.log.epoch])), m.log.machines[m.self.id()] != nil
-	m.mu.Unlock()
-	is := engine.Entry{Key: m.fence.Key}
-	for _, e := range entries {
-		if e.Key == is.Key {
-			is = e
-		}
-	}
-	if string(is.Value) == want || !member {
-		return nil
-	}
-	swapped, state, err := m.Engine.Swap(ctx, []engine.Condition{{Key: is.Key, Revision: is.Revision}},
-		[]engine.Change{{Key: is.Key, Value: []byte(want)}})
-	if err == nil && swapped {
-		m.mu.Lock()
-		m.fence = engine.Condition{Key: is.Key, Revision: state.Revision}
-		m.mu.Unlock()
-	}
-	return err
-}
-
 // takeKeys adds the keys of the epochs that have begun, each only if the log names its digest.
 func (m *Member) takeKeys(now log, ring *keyring.Keyring) error {
 	for epoch := m.keys.Epoch() + 1; epoch <= now.epoch; epoch++ {
@@ -198,7 +175,10 @@ func (m *Member) takeKeys(now log, ring *keyring.Keyring) error {
 			return fmt.Errorf("%w: %w", ErrWithheld, err)
 		}
 		if string(commitOf(m.keys.Fleet(), epoch, key)) == string(now.commits[epoch]) {
-			err = m.keys.Add(epoch, key)
+			if err = m.keys.Add(epoch, key); errors.Is(err, keyring.ErrFull) {
+				m.keys.Retire(ring.Oldest()) // nothing is sealed with those before it, or it would have them too
+				err = m.keys.Add(epoch, key)
+			}
 		} else {
 			err = fmt.Errorf("%w: what it shows is another key", ErrWithheld)
 		}
