@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -20,10 +19,13 @@ const changeTries = 16
 // there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
 // tokens: that of the login is published where [Fleet.Offer] has offered it before. What the engine does not take is kept
 // on this machine, sealed, and tried again until it is written: [Fleet.PendingError] says so. An error is that it could
-// not be sealed.
+// not be sealed, or not be written to the disk.
 func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
 	if err := f.change(ctx, name, &item, config); err != nil {
-		return f.keepSignIn(name, item, config, err)
+		if err := f.keepSignIn(name, item, config, err); err != nil {
+			return err
+		}
+		return f.memory.unsaved()
 	}
 	return nil
 }
@@ -45,36 +47,6 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 		if swapped {
 			f.endSignIn(p)
 		}
-		if swapped || err != nil {
-			return err
-		}
-	}
-	return credential.ErrOtherTurn
-}
-
-// Configure makes a configuration that of a profile on all machines; its credential stays as it is, and the renewal
-// that is under way. The error is the engine's, or [credential.ErrOtherTurn].
-func (f *Fleet) Configure(ctx context.Context, name string, config []byte) error {
-	f.mu.Lock()
-	p := f.profile(name)
-	f.mu.Unlock()
-	for range changeTries {
-		entries, err := f.read(ctx, p)
-		if err != nil {
-			return err
-		}
-		was := engine.Condition{Key: f.configKey(p)}
-		for _, e := range entries {
-			if e.Key == was.Key {
-				was.Revision = e.Revision
-			}
-		}
-		sealed, err := f.sealConfig(p, config)
-		if err != nil {
-			return err
-		}
-		swapped, _, err := f.engine.Swap(ctx, []engine.Condition{was}, []engine.Change{{Key: was.Key, Value: sealed}})
-		f.reached(err)
 		if swapped || err != nil {
 			return err
 		}
@@ -109,7 +81,7 @@ func (f *Fleet) tryChange(
 	}
 	changes := []engine.Change{{Key: f.recordKey(p), Value: sealed}}
 	if config != nil {
-		text, err := f.sealConfig(p, config)
+		text, err := f.sealConfig(p, configuration{Since: next.Since, Config: config})
 		if err != nil {
 			return false, err
 		}
@@ -148,15 +120,6 @@ func (f *Fleet) tryChange(
 	p.turn, p.offer, p.late, p.lateToken = nil, nil, nil, nil
 	f.observe(p, engine.Entry{Key: f.recordKey(p), Value: sealed, Revision: state.Revision}, state)
 	return true, nil
-}
-
-// sealConfig seals a profile's configuration for its place.
-func (f *Fleet) sealConfig(p *profile, config []byte) ([]byte, error) {
-	text, err := json.Marshal(configuration{Version: format, Profile: p.name, Config: config})
-	if err != nil {
-		return nil, err
-	}
-	return f.keys.Seal(f.configKey(p), kindConfig, text)
 }
 
 // Reseal seals everything of the fleet's profiles anew that is sealed with the key of an earlier epoch, so that a
@@ -234,6 +197,9 @@ func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
 func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.resealConfigs(root, keys); err != nil {
+		return err
+	}
 	for id, r := range m.newest {
 		key := root + id + "/" + kindRecord
 		sealed, err := sealedAnew(key, kindRecord, r.Sealed, keys)

@@ -111,7 +111,8 @@ type profile struct {
 
 	config         []byte
 	configRevision int64
-	bad            error // why the record cannot be read
+	configAt       time.Duration // boot time at which the newest configuration is written back; 0 is never
+	bad            error         // why the record cannot be read
 
 	there    bool   // there is a record
 	rec      record // the newest that was seen in the engine, without its item

@@ -37,7 +37,7 @@ func (f *Fleet) keepSignIn(name string, item keystore.Item, config []byte, why e
 		kept.Record, err = f.seal(p, &r)
 	}
 	if err == nil {
-		kept.Config, err = f.sealConfig(p, config)
+		kept.Config, err = f.sealConfig(p, configuration{Since: after + 1, Config: config})
 	}
 	if err != nil {
 		return err
@@ -51,25 +51,13 @@ func (f *Fleet) keepSignIn(name string, item keystore.Item, config []byte, why e
 // resumeSignIns takes up the sign-ins that were kept by an earlier process.
 func (f *Fleet) resumeSignIns() {
 	for id, kept := range f.memory.allSignIns() {
-		c, err := f.unsealConfig(f.root()+id+"/"+kindConfig, kept.Config)
+		c, err := f.openConfig(id, kept.Config)
 		if err != nil || f.keys.Name("profile", c.Profile) != id {
 			continue // by a key that is over
 		}
 		p := f.profile(c.Profile)
 		p.signIn, p.signInAt = errKeptSignIn, 1
 	}
-}
-
-// unsealConfig opens a configuration.
-func (f *Fleet) unsealConfig(key string, sealed []byte) (c configuration, err error) {
-	plain, err := f.open(key, kindConfig, sealed)
-	if err != nil {
-		return c, err
-	}
-	defer plain.Wipe()
-	text := plain.AppendTo(nil)
-	defer clear(text)
-	return c, decode(text, &c, &c.Version)
 }
 
 // flushSignIn writes a sign-in that was kept, unless another one or a logout came since.
@@ -104,7 +92,7 @@ func (f *Fleet) tryAgain(ctx context.Context, p *profile, kept keptSignIn) (over
 	if since > kept.After {
 		return true, nil
 	}
-	c, err := f.unsealConfig(f.configKey(p), kept.Config)
+	c, err := f.openConfig(p.id, kept.Config)
 	if err != nil {
 		return false, err
 	}

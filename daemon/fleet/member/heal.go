@@ -70,6 +70,9 @@ func (m *Member) heal(ctx context.Context, entries []engine.Entry) error {
 			fence.Revision, change = state.Revision, nil
 		}
 	}
+	m.mu.Lock()
+	m.resealed = 0 // what was restored may be sealed with older keys
+	m.mu.Unlock()
 	m.Healed()
 	return nil
 }

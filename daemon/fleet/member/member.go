@@ -1,9 +1,11 @@
 // Package member says which machines a fleet has, and gives each the fleet's keys.
 //
 // The list of the machines is a log in the engine: it begins with the machine that created the fleet, each entry is
-// signed by a machine that is a member by the entries before it, and names the digest of the entry before. So the
-// engine, and a machine that was removed, can withhold entries and can add none. A removal begins a new epoch: its
-// entry names the digest of the epoch's key, and the key is sealed to each machine that remains (HPKE, RFC 9180).
+// signed by a machine that is a member by the entries before it, and names the digest of the entry before. The engine
+// and a machine that was removed can withhold entries, and add none to what a member has seen; a machine that joins is
+// told with its code where the log stands. Together they can show another history to a machine that has not seen the
+// removal: SECURITY.md says what remains. A removal begins a new epoch: its entry names the digest of the epoch's key,
+// and the key is sealed to each machine that remains (HPKE, RFC 9180).
 //
 // The invariants: a machine never goes back behind an entry that it has seen; it takes a key only if an entry that it
 // has checked names the key's digest; and no key leaves a machine but sealed to a member.

@@ -829,3 +829,30 @@ func TestAFullKeyring(t *testing.T) {
 		s.agree([]string{"a", "x"}, a)
 	})
 }
+
+// A key is forgotten only when nothing is sealed with it, also where another epoch has begun while all was sealed anew.
+func TestNoKeyIsForgottenTooEarly(t *testing.T) {
+	bubble(t, func(s *site) {
+		a := s.create("a")
+		s.join(a, "x").stop()
+		key := a.key("p/name/record")
+		seal := func() {
+			value, err := a.Keys().Seal(key, "record", []byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.engine.Put(engine.Change{Key: key, Value: value})
+		}
+		seal()
+		if err := a.Remove(s.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Retire(s.Context()); err == nil || a.Keys().Oldest() != 1 {
+			t.Errorf("the key of epoch 1 is in use, and forgotten: %v", err)
+		}
+		seal()
+		if err := a.Retire(s.Context()); err != nil || a.Keys().Oldest() != 2 {
+			t.Errorf("the oldest key is of epoch %d: %v", a.Keys().Oldest(), err)
+		}
+	})
+}

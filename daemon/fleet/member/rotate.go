@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
@@ -155,12 +156,28 @@ func (m *Member) oldestInUse(ctx context.Context) (uint32, error) {
 			return 0, err
 		}
 		for _, e := range entries {
-			if epoch, ok := keyring.EpochOf(e.Value); ok && !m.isForged(e) {
+			if m.isForged(e) {
+				continue
+			}
+			plain, epoch, err := m.keys.Open(e.Key, m.kindOf(e.Key), e.Value)
+			if err == nil { // else nobody reads it
 				oldest = min(oldest, epoch)
 			}
+			plain.Wipe()
 		}
 	}
 	return oldest, nil
+}
+
+// kindOf returns what a value at a place of the engine is sealed as: below a profile's name that is the next word.
+func (m *Member) kindOf(key string) string {
+	below, ok := strings.CutPrefix(key, m.key("p/"))
+	if !ok {
+		return kindLog
+	}
+	_, rest, _ := strings.Cut(below, "/")
+	kind, _, _ := strings.Cut(rest, "/")
+	return kind
 }
 
 // tidy deletes the sealed copies of an epoch that is over and seals the log's entries with the newest key, so that the
@@ -182,8 +199,9 @@ func (m *Member) tidy(ctx context.Context, old string) {
 	m.reseal(ctx)
 }
 
-// Retire forgets the keys of older epochs. The caller has sealed all else anew that was sealed with them; the log is
-// sealed anew here, if it is not yet.
+// Retire forgets the keys of older epochs, once nothing in the engine is sealed with them any more: the caller has
+// sealed all else anew, and the log is sealed anew here, if it is not yet. Where something is, it is an error: another
+// epoch has begun meanwhile.
 func (m *Member) Retire(ctx context.Context) error {
 	release, err := m.take(ctx)
 	if err != nil {
@@ -197,6 +215,12 @@ func (m *Member) Retire(ctx context.Context) error {
 	if err := m.reseal(ctx); err != nil {
 		return err
 	}
+	switch oldest, err := m.oldestInUse(ctx); {
+	case err != nil:
+		return err
+	case oldest < epoch:
+		return errMoved
+	}
 	m.keepLog() // sealed with the newest key
 	m.keys.Retire(epoch)
 	m.Resealed(epoch)
@@ -206,8 +230,8 @@ func (m *Member) Retire(ctx context.Context) error {
 	return m.persist(ctx)
 }
 
-// errMoved: the log was changed while it was sealed anew.
-var errMoved = errors.New("the fleet's log has changed meanwhile")
+// errMoved: something was changed while all was sealed anew.
+var errMoved = errors.New("the fleet has changed meanwhile")
 
 // reseal seals the log with the newest key.
 func (m *Member) reseal(ctx context.Context) error {
