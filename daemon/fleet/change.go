@@ -133,15 +133,11 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			return err
 		}
 		f.heard(state)
-		lost := false
-		for _, e := range entries {
-			swapped, err := f.resealEntry(ctx, e)
-			if err != nil {
-				return err
-			}
-			lost = lost || !swapped
+		done, err := f.resealAll(ctx, entries)
+		if err != nil {
+			return err
 		}
-		if lost {
+		if !done {
 			continue
 		}
 		if err := f.memory.reseal(f.root(), f.keys); err != nil {
@@ -168,29 +164,66 @@ func (f *Fleet) readAll(ctx context.Context) error {
 	return nil
 }
 
-// resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
-func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
+const (
+	// resealBatch is how many entries are written at once: each has a condition too, and one is for the epoch.
+	resealBatch = engine.MaxChanges / 2
+	// resealBytes bounds their values: etcd takes 1.5 MiB a request unless --max-request-bytes says otherwise
+	// (https://etcd.io/docs/v3.6/dev-guide/limit/), and JSON makes 4 bytes of 3.
+	resealBytes = 512 << 10
+)
+
+// resealAll seals entries anew, many at once. It reports false where some have changed meanwhile.
+func (f *Fleet) resealAll(ctx context.Context, entries []engine.Entry) (done bool, err error) {
+	done = true
+	var conditions []engine.Condition
+	var changes []engine.Change
+	size := 0
+	write := func() error {
+		if len(changes) == 0 {
+			return nil
+		}
+		swapped, _, err := f.engine.Swap(ctx, conditions, changes)
+		f.reached(err)
+		done = done && swapped
+		conditions, changes, size = nil, nil, 0
+		if errors.Is(err, engine.ErrUnknown) {
+			return nil // it is read again
+		}
+		return err
+	}
+	for _, e := range entries {
+		sealed, err := f.resealed(e)
+		if err != nil {
+			return false, err
+		}
+		if sealed == nil {
+			continue
+		}
+		if len(changes) == resealBatch || size+len(sealed) > resealBytes {
+			if err := write(); err != nil {
+				return false, err
+			}
+		}
+		conditions = append(conditions, engine.Condition{Key: e.Key, Revision: e.Revision})
+		changes = append(changes, engine.Change{Key: e.Key, Value: sealed})
+		size += len(sealed)
+	}
+	err = write()
+	return done, err
+}
+
+// resealed returns an entry's value, sealed with the newest key; nil where it is, or where it cannot be read: what is
+// sealed with a later key needs no other one, and what is sealed with none is nobody's.
+func (f *Fleet) resealed(e engine.Entry) ([]byte, error) {
 	_, kind, _ := f.part(e.Key)
 	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
-	// What is sealed with a later key needs no other one, and what is sealed with none is nobody's.
-	if err != nil || epoch == f.keys.Epoch() {
-		plain.Wipe()
-		return true, nil
-	}
 	defer plain.Wipe()
+	if err != nil || epoch == f.keys.Epoch() {
+		return nil, nil
+	}
 	text := plain.AppendTo(nil)
 	defer clear(text)
-	sealed, err := f.keys.Seal(e.Key, kind, text)
-	if err != nil {
-		return false, err
-	}
-	swapped, _, err := f.engine.Swap(ctx, []engine.Condition{{Key: e.Key, Revision: e.Revision}},
-		[]engine.Change{{Key: e.Key, Value: sealed}})
-	f.reached(err)
-	if errors.Is(err, engine.ErrUnknown) {
-		return false, nil // it is read again
-	}
-	return swapped, err
+	return f.keys.Seal(e.Key, kind, text)
 }
 
 // reseal is Reseal for what this machine remembers.

@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"errors"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -88,6 +89,8 @@ type Fleet struct {
 	sealedLater bool
 	readAnew    context.CancelFunc
 	lost        error         // why the engine does not answer, nil where it does
+	toldLost    error         // what Callbacks.Reached was told last
+	telling     bool          // it is being told
 	wake        chan struct{} // has room for one: the minder is to look again
 }
 
@@ -264,6 +267,13 @@ func (f *Fleet) Status(name string) Status {
 	return s
 }
 
+// Unreachable returns why the engine does not answer, or nil where it does.
+func (f *Fleet) Unreachable() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
 // Names returns the profiles that have a configuration in the fleet, in no order.
 func (f *Fleet) Names() (names []string) {
 	f.mu.Lock()
@@ -305,18 +315,28 @@ func (f *Fleet) heard(state engine.State) {
 	}
 }
 
-// reached takes in whether the engine has answered, and says so where that is new.
+// reached takes in whether the engine has answered, and says so where that is new: in order, and what is so in the end.
 func (f *Fleet) reached(err error) {
-	if err != nil && !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrRefused) {
+	ofEngine := func(kind error) bool { return errors.Is(err, kind) }
+	kinds := []error{engine.ErrUnavailable, engine.ErrRefused, engine.ErrUntrusted}
+	if err != nil && !slices.ContainsFunc(kinds, ofEngine) {
 		return // it was not the engine
 	}
 	f.mu.Lock()
-	was := f.lost
+	defer f.mu.Unlock()
 	f.lost = err
-	f.mu.Unlock()
-	if f.tell.Reached != nil && (was == nil) != (err == nil) {
-		f.tell.Reached(err)
+	if f.telling || f.tell.Reached == nil {
+		return // who is telling looks again
 	}
+	f.telling = true
+	for (f.toldLost == nil) != (f.lost == nil) {
+		now := f.lost
+		f.toldLost = now
+		f.mu.Unlock()
+		f.tell.Reached(now)
+		f.mu.Lock()
+	}
+	f.telling = false
 }
 
 // sleep waits for a change, or until a boot time.
