@@ -230,7 +230,7 @@ func TestARemovedMachineWritesToAProfile(t *testing.T) {
 	}
 }
 
-// A sign-in that the engine could not take is on the disk, so it keeps from no handover; and it is dropped where another
+// A sign-in that the engine could not take is on the disk and keeps from no handover; it is dropped where another
 // machine has signed in since.
 func TestASignInThatTheEngineDoesNotTake(t *testing.T) {
 	a, b := fleetOfTwo(t)

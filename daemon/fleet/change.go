@@ -17,9 +17,9 @@ const changeTries = 16
 
 // Replace makes a profile's credential and configuration those of a login, on all machines, in the place of what was
 // there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
-// tokens: that of the login is published where [Fleet.Offer] has offered it before. What the engine does not take is kept
-// on this machine, sealed, and tried again until it is written: [Fleet.PendingError] says so. An error is that it could
-// not be sealed, or not be written to the disk.
+// tokens: that of the login is published where [Fleet.Offer] has offered it before. What the engine does not take is
+// kept on this machine, sealed, and tried again until it is written: [Fleet.PendingError] says so. An error is that it
+// could not be sealed, or not be written to the disk.
 func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
 	if err := f.change(ctx, name, &item, config); err != nil {
 		if err := f.keepSignIn(name, item, config, err); err != nil {

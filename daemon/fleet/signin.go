@@ -11,7 +11,7 @@ import (
 )
 
 // keptSignIn is a sign-in that the engine did not take. It is void once another sign-in or a logout came after the
-// generation that was the newest then: unlike a successor, it does not end with a renewal of the credential before it.
+// generation that was the newest then: unlike a successor, it does not end with a renewal of what was before it.
 type keptSignIn struct {
 	After  int64  `json:"after"`
 	Record []byte `json:"record"` // sealed, as is
@@ -123,7 +123,8 @@ func (p *profile) pendingSignIn() error {
 	if p.signIn == nil {
 		return nil
 	}
-	return fmt.Errorf("the newest sign-in is on this machine only, and is written as soon as that can be: %w", p.signIn)
+	return fmt.Errorf("the newest sign-in is on this machine only, and is written as soon as that can be: %w",
+		p.signIn)
 }
 
 func (m *memory) keepSignIn(id string, kept keptSignIn) {
