@@ -132,6 +132,8 @@ type profile struct {
 	rolledBack bool                    // the engine has gone back to a record before one that was seen
 	late       error                   // why the newest record is on this machine only
 	lateToken  *engine.Change          // to be published with it
+	signIn     error                   // why the newest sign-in is on this machine only
+	signInAt   time.Duration           // boot time at which it is tried again; 0 is never
 	offer      *offer                  // for the next record
 	had        map[string]had          // :: variant → the newest token that the broker has
 	tokens     map[string]engine.Entry // :: variant → the newest that the watch has brought
@@ -176,6 +178,7 @@ func Open(
 		profiles: map[string]*profile{}, byID: map[string]*profile{}, wake: make(chan struct{}, 1),
 	}
 	f.wait = f.sleep
+	f.resumeSignIns()
 	return f, nil
 }
 
@@ -249,6 +252,9 @@ func (f *Fleet) Status(name string) Status {
 	}
 	if s.Err == nil {
 		s.Err = f.memory.unsaved()
+	}
+	if err := p.pendingSignIn(); err != nil {
+		s.Err = err
 	}
 	if !p.there {
 		return s
