@@ -17,10 +17,17 @@ const changeTries = 16
 
 // Replace makes a profile's credential and configuration those of a login, on all machines, in the place of what was
 // there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
-// tokens: that of the login is published where [Fleet.Offer] has offered it before. The error is the engine's, or
-// [credential.ErrOtherTurn] where other machines were faster again and again; nothing was changed then.
+// tokens: that of the login is published where [Fleet.Offer] has offered it before. What the engine does not take is
+// kept on this machine, sealed, and tried again until it is written: [Fleet.PendingError] says so. An error is that it
+// could not be sealed, or not be written to the disk.
 func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
-	return f.change(ctx, name, &item, config)
+	if err := f.change(ctx, name, &item, config); err != nil {
+		if err := f.keepSignIn(name, item, config, err); err != nil {
+			return err
+		}
+		return f.memory.unsaved()
+	}
+	return nil
 }
 
 // Delete signs a profile out on all machines. A profile that is not there is no error.
@@ -37,6 +44,9 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 			return err
 		}
 		swapped, err := f.tryChange(ctx, p, item, config, entries)
+		if swapped {
+			f.endSignIn(p)
+		}
 		if swapped || err != nil {
 			return err
 		}
@@ -225,19 +235,15 @@ func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	}
 	for id, r := range m.newest {
 		key := root + id + "/" + kindRecord
-		plain, epoch, err := keys.Open(key, kindRecord, r.Sealed)
-		if err != nil || epoch == keys.Epoch() {
-			plain.Wipe()
-			continue
-		}
-		text := plain.AppendTo(nil)
-		r.Sealed, err = keys.Seal(key, kindRecord, text)
-		clear(text)
-		plain.Wipe()
+		sealed, err := sealedAnew(key, kindRecord, r.Sealed, keys)
 		if err != nil {
 			return err
 		}
+		r.Sealed = sealed
 		m.newest[id] = r
+	}
+	if err := m.resealSignIns(root, keys); err != nil {
+		return err
 	}
 	m.changed = true
 	return nil

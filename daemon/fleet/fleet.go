@@ -34,7 +34,7 @@ const (
 	SendWindow = 3 * time.Second
 	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
 	TakeOver = SendWindow + grant.RequestLimit + 2*time.Second
-	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
+	// takeOverSpread bounds the random delay of a take-over that no caller waits for.
 	takeOverSpread = 4 * time.Second
 	// turnLimit bounds how long a renewal waits for other machines.
 	turnLimit = time.Minute
@@ -132,6 +132,8 @@ type profile struct {
 	rolledBack bool                    // the engine has gone back to a record before one that was seen
 	late       error                   // why the newest record is on this machine only
 	lateToken  *engine.Change          // to be published with it
+	signIn     error                   // why the newest sign-in is on this machine only
+	signInAt   time.Duration           // boot time at which it is tried again; 0 is never
 	offer      *offer                  // for the next record
 	had        map[string]had          // :: variant → the newest token that the broker has
 	tokens     map[string]engine.Entry // :: variant → the newest that the watch has brought
@@ -176,6 +178,7 @@ func Open(
 		profiles: map[string]*profile{}, byID: map[string]*profile{}, wake: make(chan struct{}, 1),
 	}
 	f.wait = f.sleep
+	f.resumeSignIns()
 	return f, nil
 }
 
@@ -249,6 +252,9 @@ func (f *Fleet) Status(name string) Status {
 	}
 	if s.Err == nil {
 		s.Err = f.memory.unsaved()
+	}
+	if err := p.pendingSignIn(); err != nil {
+		s.Err = err
 	}
 	if !p.there {
 		return s

@@ -224,7 +224,7 @@ func (f *Fleet) mind(ctx context.Context) {
 func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 	now := f.now().Boot
 	next = now + minderNap
-	var flush, renew []*profile
+	var flush, renew, signIn []*profile
 	f.mu.Lock()
 	for _, p := range f.profiles {
 		switch {
@@ -233,6 +233,13 @@ func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 			flush = append(flush, p)
 		default:
 			next = min(next, p.flushAt)
+		}
+		switch {
+		case p.signInAt == 0:
+		case p.signInAt <= now:
+			signIn = append(signIn, p)
+		default:
+			next = min(next, p.signInAt)
 		}
 		switch {
 		case p.due == 0 || p.source == nil:
@@ -246,6 +253,9 @@ func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 	f.mu.Unlock()
 	for _, p := range flush {
 		f.flush(ctx, p)
+	}
+	for _, p := range signIn {
+		f.flushSignIn(ctx, p)
 	}
 	for _, p := range renew {
 		if f.tell.Renew != nil {
