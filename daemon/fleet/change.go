@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -192,11 +193,12 @@ func (f *Fleet) resealAll(ctx context.Context, entries []engine.Entry) (done boo
 		return err
 	}
 	for _, e := range entries {
-		sealed, err := f.resealed(e)
+		_, kind, _ := f.part(e.Key)
+		sealed, err := sealedAnew(e.Key, kind, e.Value, f.keys)
 		if err != nil {
 			return false, err
 		}
-		if sealed == nil {
+		if bytes.Equal(sealed, e.Value) {
 			continue
 		}
 		if len(changes) == resealBatch || size+len(sealed) > resealBytes {
@@ -210,20 +212,6 @@ func (f *Fleet) resealAll(ctx context.Context, entries []engine.Entry) (done boo
 	}
 	err = write()
 	return done, err
-}
-
-// resealed returns an entry's value, sealed with the newest key; nil where it is, or where it cannot be read: what is
-// sealed with a later key needs no other one, and what is sealed with none is nobody's.
-func (f *Fleet) resealed(e engine.Entry) ([]byte, error) {
-	_, kind, _ := f.part(e.Key)
-	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
-	defer plain.Wipe()
-	if err != nil || epoch == f.keys.Epoch() {
-		return nil, nil
-	}
-	text := plain.AppendTo(nil)
-	defer clear(text)
-	return f.keys.Seal(e.Key, kind, text)
 }
 
 // reseal is Reseal for what this machine remembers.

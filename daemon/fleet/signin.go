@@ -170,7 +170,8 @@ func (m *memory) resealSignIns(root string, keys *keyring.Keyring) error {
 	return nil
 }
 
-// sealedAnew returns a value sealed with the newest key; as it was where it is already, or cannot be opened.
+// sealedAnew returns a value sealed with the newest key; as it was where it is already, or cannot be opened: what is
+// sealed with a later key needs no other one, and what is sealed with none is nobody's.
 func sealedAnew(key, kind string, value []byte, keys *keyring.Keyring) ([]byte, error) {
 	plain, epoch, err := keys.Open(key, kind, value)
 	defer plain.Wipe()
