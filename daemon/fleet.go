@@ -2,14 +2,8 @@ package daemon
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,12 +11,10 @@ import (
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/fleet"
-	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/member"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // fleetItem is the item of the keystore that holds what this machine is in its fleet, and the engine's password. No
@@ -40,7 +32,6 @@ type fleetPart struct {
 	running *fleetRun     // nil while it is not, and why says why not
 	why     error
 	left    bool              // the others know that this machine has left, and not all is deleted here
-	lost    error             // why the engine does not answer, nil where it does
 	staged  map[string]staged // :: profile → what a login stores with the credential
 	stop    func()
 	stopped chan struct{}
@@ -48,11 +39,10 @@ type fleetPart struct {
 
 // fleetRun is a fleet that runs.
 type fleetRun struct {
-	engine engine.Engine
-	member *member.Member
-	fleet  *fleet.Fleet
-	epoch  uint32 // for membersChanged; fleetPart.mu guards it
-	ctx    context.Context
+	*joined
+	fleet   *fleet.Fleet
+	epoch   uint32        // for membersChanged; fleetPart.mu guards it
+	rekeyed chan struct{} // has room for one: what is sealed with an older key is to be sealed anew
 }
 
 var (
@@ -112,9 +102,13 @@ func (f *fleetPart) end(why error) {
 		<-stopped
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.running, f.why, f.lost = nil, why, nil
+	r := f.running
+	f.running, f.why = nil, why
 	f.stop, f.stopped = nil, nil
+	f.mu.Unlock()
+	if r != nil {
+		r.close()
+	}
 }
 
 // broken reports whether fleet.toml cannot be used.
@@ -152,68 +146,13 @@ func (f *fleetPart) keepRunning(ctx context.Context, c *config.Fleet) {
 	}
 }
 
-// open makes this machine's part of what the keystore and the configuration say.
-func (f *fleetPart) open(ctx context.Context, c *config.Fleet) (*fleetRun, error) {
-	item, err := f.item(ctx)
-	if errors.Is(err, keystore.ErrNotFound) {
-		err = protocol.NewError(protocol.Config, "the keystore has not what fleet.toml belongs to: this machine's keys",
-			"groat fleet leave --forget")
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer item.Wipe()
-	if item.TokenEndpoint != strings.Join(c.Endpoints, " ") || item.Issuer != c.ID || item.Username != c.User {
-		return nil, protocol.NewError(protocol.Config, "fleet.toml was changed: its endpoints, fleet or user are not "+
-			"those that the engine's password was stored for; nothing was sent", "groat fleet leave --forget")
-	}
-	e, err := f.engineOf(*c, item.ClientSecret.Clone())
-	if err != nil {
-		return nil, err
-	}
-	m, err := member.Open(f.memberOptions(e, *c, item.ClientSecret.Clone()), item.PrivateKey)
-	if err != nil {
-		return nil, err
-	}
-	return f.assemble(e, m)
-}
-
-// item reads what the keystore has of the fleet.
-func (f *fleetPart) item(ctx context.Context) (keystore.Item, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	return f.d.stores.Kept.Get(ctx, fleetItem)
-}
-
-// itemOf is the item that holds a membership, bound to the fleet, its endpoints and its user.
-func itemOf(c config.Fleet, password, state keystore.Secret) keystore.Item {
-	return keystore.Item{
-		Issuer: c.ID, TokenEndpoint: strings.Join(c.Endpoints, " "), Username: c.User, ClientSecret: password,
-		ClientID: "fleet", PrivateKey: state, // an item has a client's name
-	}
-}
-
-// memberOptions are a member's options, with the keystore for what it keeps.
-func (f *fleetPart) memberOptions(e engine.Engine, c config.Fleet, password keystore.Secret) member.Options {
-	return member.Options{
-		Engine: e, Now: f.d.Now, StateDir: f.d.StateDir, Changed: f.membersChanged, Healed: f.healed,
-		Warn: func(err error) { f.d.Log.Warn("the fleet's engine shows what no member has written", zap.Error(err)) },
-		Keep: func(ctx context.Context, id string, state keystore.Secret) error {
-			c.ID = id
-			return f.d.stores.Kept.Set(ctx, fleetItem, itemOf(c, password, state))
-		},
-	}
-}
-
 // assemble makes what runs of a member.
-func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, error) {
+func (f *fleetPart) assemble(j *joined) (*fleetRun, error) {
+	m := j.member
 	shared, err := fleet.Open(m.Fenced(), m.Keys(), m.Self(), f.d.StateDir, f.d.Now, fleet.Callbacks{
 		Configured: f.configured, Gone: f.gone, Came: f.d.broker.Share,
 		Renew: func(name string) { f.d.broker.Renew(name) },
 		Reached: func(err error) {
-			f.mu.Lock()
-			f.lost = err
-			f.mu.Unlock()
 			if err != nil {
 				f.d.Log.Warn("the fleet's engine does not answer: the tokens that are held are served",
 					zap.Error(err))
@@ -223,14 +162,13 @@ func (f *fleetPart) assemble(e engine.Engine, m *member.Member) (*fleetRun, erro
 			f.d.events.poke()
 		},
 	})
-	return &fleetRun{e, m, shared, m.Keys().Epoch(), nil}, err
+	return &fleetRun{j, shared, m.Keys().Epoch(), make(chan struct{}, 1)}, err
 }
 
 // run runs this machine's part until ctx ends or the machine was removed.
 func (f *fleetPart) run(ctx context.Context, r *fleetRun) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.ctx = ctx
 	f.mu.Lock()
 	f.running, f.why = r, nil
 	f.mu.Unlock()
@@ -239,7 +177,7 @@ func (f *fleetPart) run(ctx context.Context, r *fleetRun) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.fleet.Run(ctx) })
-	both.Go(func() { f.reseal(r) })
+	both.Go(func() { f.keepSealed(ctx, r) })
 	both.Go(func() {
 		defer cancel()
 		if err := r.member.Run(ctx); errors.Is(err, member.ErrRemoved) {
@@ -289,8 +227,7 @@ func (f *fleetPart) membersChanged() {
 	r.epoch = r.member.Keys().Epoch()
 	f.mu.Unlock()
 	if rotated {
-		r.fleet.Rekeyed()
-		go f.reseal(r)
+		r.reseal()
 	}
 }
 
@@ -299,47 +236,7 @@ func (f *fleetPart) membersChanged() {
 func (f *fleetPart) healed() {
 	f.d.Log.Warn("the fleet's engine was put back to an older copy: the fleet's machines and keys are written back")
 	if r := f.now(); r != nil {
-		r.fleet.Rekeyed()
-		go f.reseal(r)
-	}
-}
-
-const (
-	// resealTime bounds what is done after a new key.
-	resealTime = 30 * time.Second
-	// resealSpread is how long a machine waits at random before.
-	resealSpread = 5 * time.Second
-	// retireAfter is how long older keys are kept after everything was sealed with the newest: a renewal that began
-	// before is over by then.
-	retireAfter = 2 * time.Minute
-)
-
-// reseal seals the fleet's credentials with the newest key, and later forgets those before it.
-func (f *fleetPart) reseal(r *fleetRun) {
-	call := func(do func(context.Context) error) bool {
-		ctx, cancel := context.WithTimeout(r.ctx, resealTime)
-		defer cancel()
-		err := do(ctx)
-		if err != nil && r.ctx.Err() == nil {
-			f.d.Log.Warn("not everything of the fleet is sealed with its newest key yet", zap.Error(err))
-		}
-		return err == nil
-	}
-	select { // of a thousand machines that hear of a new key one is enough
-	case <-time.After(rand.N(resealSpread)):
-	case <-r.ctx.Done():
-		return
-	}
-	if !call(r.fleet.Reseal) {
-		return
-	}
-	select {
-	case <-time.After(retireAfter):
-	case <-r.ctx.Done():
-		return
-	}
-	if call(r.fleet.Reseal) {
-		call(r.member.Retire)
+		r.reseal()
 	}
 }
 
@@ -395,67 +292,6 @@ func (f *fleetPart) gone(name string) {
 		f.d.Log.Warn("a profile that the fleet has not any more cannot be removed", zap.String("profile", name),
 			zap.Error(err))
 	}
-}
-
-// engineOf returns the engine that a configuration names. It owns the password.
-func (f *fleetPart) engineOf(c config.Fleet, password keystore.Secret) (engine.Engine, error) {
-	o := engine.Options{Endpoints: c.Endpoints, User: c.User, Password: password, Network: f.d.Network}
-	if c.CAFile != "" {
-		roots, _, err := readAuthorities(c.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		o.Roots = roots
-	}
-	if c.Certificate != "" {
-		pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
-		if err != nil {
-			return nil, protocol.NewError(protocol.Config, "the certificate or its key cannot be used: "+err.Error(),
-				"ls -l "+visible.Word(c.Certificate))
-		}
-		o.Certificate = &pair
-	}
-	if f.d.NewEngine != nil {
-		return f.d.NewEngine(o)
-	}
-	e, err := engine.NewEtcd(o)
-	if err != nil {
-		return nil, protocol.InvalidParams("%s", err)
-	}
-	return e, nil
-}
-
-// maxAuthorities bounds a file of certificate authorities.
-const maxAuthorities = 1 << 20
-
-// readAuthorities reads a PEM file.
-func readAuthorities(path string) (*x509.CertPool, []byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && (info.Size() > maxAuthorities || !info.Mode().IsRegular()) {
-		err = errors.New("it is no file of certificates")
-	}
-	var text []byte
-	if err == nil {
-		text, err = os.ReadFile(path)
-	}
-	roots := x509.NewCertPool()
-	if err == nil && !roots.AppendCertsFromPEM(text) {
-		err = errors.New("there is no certificate in it")
-	}
-	if err != nil {
-		return nil, nil, protocol.NewError(protocol.Config,
-			fmt.Sprintf("the engine's certificate authorities cannot be read: %s: %s", visible.Name(path), cause(err)),
-			"ls -l "+visible.Word(path))
-	}
-	return roots, text, nil
-}
-
-// cause is an error of a file without its path.
-func cause(err error) string {
-	if p, ok := errors.AsType[*os.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
 }
 
 // scopeOf and audienceOf are what a profile asks for where a caller says nothing; a session has those of its sign-in.

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -110,6 +112,42 @@ func TestLeavingAgain(t *testing.T) {
 	}
 	if c, err := d.Config.LoadFleet(); c != nil || err != nil || d.fleetInStatus() != nil {
 		t.Error(c, err, d.fleetInStatus())
+	}
+}
+
+// unreadable is an engine that can be told not to show the fleet's profiles.
+type unreadable struct {
+	engine.Engine
+	on *atomic.Bool
+}
+
+func (u unreadable) Read(ctx context.Context, prefix string) ([]engine.Entry, engine.State, error) {
+	if u.on.Load() && strings.Contains(prefix, "/p/") {
+		return nil, engine.State{}, engine.ErrUnavailable
+	}
+	return u.Engine.Read(ctx, prefix)
+}
+
+// A machine is removed although not everything can be sealed with the new key at once, and the answer says so.
+func TestRemovingBeforeAllIsSealed(t *testing.T) {
+	var on atomic.Bool
+	shared := engine.NewMemory(nil)
+	open := func(engine.Options) (engine.Engine, error) { return unreadable{shared.Client(), &on}, nil }
+	a, b := createdFleet(t, Options{NewEngine: open}), newDaemon(t, Options{NewEngine: open})
+	defer a.Close(t.Context())
+	defer b.Close(t.Context())
+	invited, err := a.fleet.invite(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.fleet.join(t.Context(), protocol.FleetParams{Do: protocol.FleetJoin, Machine: "b"},
+		keystore.Secret{}, keystore.SecretString(invited.Invitation)); err != nil {
+		t.Fatal(err)
+	}
+	on.Store(true)
+	r, err := a.fleet.remove(t.Context(), "b")
+	if err != nil || !r.Waits || len(r.Machines) != 1 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

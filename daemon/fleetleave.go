@@ -64,7 +64,13 @@ func (f *fleetPart) takeLeave(ctx context.Context) (waits bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, name := range r.names() {
+	names := r.names()
+	for p := range f.d.profiles.Snapshot().All() {
+		if p.Fleet { // the engine may not have it yet
+			names = append(names, p.Name)
+		}
+	}
+	for _, name := range names {
 		if err := cmp.Or(f.d.stores.Shared.PendingError(name), r.fleet.PendingError(name)); err != nil {
 			return false, protocol.NewError(protocol.Temporary, fmt.Sprintf("the newest credential of the fleet's "+
 				"profile %q is on this machine only, so it stays in the fleet: %s", name, err), "groat fleet status")

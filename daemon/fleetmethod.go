@@ -55,11 +55,13 @@ func useFleet(c *conn, params []byte) (any, error) {
 		f.settle(ctx)
 	}
 	var r protocol.FleetResult
+	do := p.Do
 	switch p.Do {
 	case "":
 		r = f.status(ctx)
 	case protocol.FleetCreate:
 		if r, err = f.create(ctx, p, password); err == nil {
+			do = protocol.FleetInvite // there is a fleet from here on
 			r, err = f.invite(ctx)
 		}
 	case protocol.FleetInvite:
@@ -72,7 +74,7 @@ func useFleet(c *conn, params []byte) (any, error) {
 		r, err = f.leave(ctx, p.Forget)
 	}
 	if err != nil {
-		return nil, f.error(err, p.Do)
+		return nil, f.error(err, do)
 	}
 	return r, nil
 }
@@ -143,8 +145,15 @@ func (f *fleetPart) create(ctx context.Context, p protocol.FleetParams, password
 	f.changing.Lock()
 	defer f.changing.Unlock()
 	c := configOf(p)
-	return f.enter(ctx, c, password, func(e engine.Engine) (*member.Member, error) {
-		return member.Create(ctx, f.memberOptions(e, c, password.Clone()), c.Machine)
+	ca, err := readAuthorities(c.CAFile)
+	if err != nil {
+		return protocol.FleetResult{}, err
+	}
+	if err := member.CheckEndpoints(c.Endpoints, ca != nil); err != nil { // else nobody could be invited
+		return protocol.FleetResult{}, protocol.InvalidParams("%s", err)
+	}
+	return f.enter(ctx, c, ca, password, func(o member.Options) (*member.Member, error) {
+		return member.Create(ctx, o, c.Machine)
 	})
 }
 
@@ -159,60 +168,69 @@ func (f *fleetPart) join(ctx context.Context, p protocol.FleetParams, password, 
 		return protocol.FleetResult{}, err
 	}
 	defer code.Secret.Wipe()
-	if err := checkAuthorities(code, p.CAFile); err != nil {
+	ca, err := readAuthorities(p.CAFile)
+	if err == nil {
+		err = checkAuthorities(code, p.CAFile, ca)
+	}
+	if err != nil {
 		return protocol.FleetResult{}, err
 	}
 	c := configOf(p)
 	c.Endpoints = code.Endpoints
-	return f.enter(ctx, c, password, func(e engine.Engine) (*member.Member, error) {
-		return member.Join(ctx, f.memberOptions(e, c, password.Clone()), code, c.Machine)
+	return f.enter(ctx, c, ca, password, func(o member.Options) (*member.Member, error) {
+		return member.Join(ctx, o, code, c.Machine)
 	})
 }
 
-// checkAuthorities compares the file of certificate authorities with the one that the code was made with.
-func checkAuthorities(code member.Code, path string) error {
+// checkAuthorities compares the file of certificate authorities, which holds ca, with the one that the code was made
+// with.
+func checkAuthorities(code member.Code, path string, ca []byte) error {
 	if path == "" && code.CA != nil {
 		return protocol.NewError(protocol.Config, "the engine's certificates are of an authority of its own, whose "+
 			"file this machine needs too: --ca names it", "groat fleet join --help")
 	}
-	if path == "" || code.CA == nil {
-		return nil
-	}
-	_, text, err := readAuthorities(path)
-	if err == nil && !bytes.Equal(member.CAHash(text), code.CA) {
-		err = protocol.NewError(protocol.Config, visible.Name(path)+" is not the file that the fleet was created "+
+	if path != "" && code.CA != nil && !bytes.Equal(member.CAHash(ca), code.CA) {
+		return protocol.NewError(protocol.Config, visible.Name(path)+" is not the file that the fleet was created "+
 			"with: its digest is another one", "ls -l "+visible.Word(path))
 	}
-	return err
+	return nil
 }
 
 // enter makes this machine a member by begin, writes that down, and starts.
-func (f *fleetPart) enter(ctx context.Context, c config.Fleet, password keystore.Secret,
-	begin func(engine.Engine) (*member.Member, error)) (protocol.FleetResult, error) {
+func (f *fleetPart) enter(ctx context.Context, c config.Fleet, ca []byte, password keystore.Secret,
+	begin func(member.Options) (*member.Member, error)) (protocol.FleetResult, error) {
 	if err := f.free(ctx); err != nil {
 		return protocol.FleetResult{}, err
 	}
-	e, err := f.engineOf(c, password.Clone())
-	if err != nil {
-		return protocol.FleetResult{}, err
-	}
-	m, err := begin(e)
+	j, err := f.reach(c, ca, password, begin)
 	if err != nil {
 		f.d.stores.Kept.Delete(context.WithoutCancel(ctx), fleetItem)
 		return protocol.FleetResult{}, err
 	}
-	c.ID, c.Machine = m.Keys().Fleet(), m.Name()
+	c.ID, c.Machine = j.member.Keys().Fleet(), j.member.Name()
 	if err := f.d.Config.SaveFleet(c); err != nil {
-		m.Leave(ctx)
-		f.d.stores.Kept.Delete(context.WithoutCancel(ctx), fleetItem)
+		f.takeBack(ctx, j)
 		return protocol.FleetResult{}, err
 	}
+	j.close() // start opens what was kept
 	f.start(&c)
 	f.d.Log.Info("this machine is in a fleet", zap.String("fleet", c.ID), zap.String("machine", c.Machine))
-	if err := f.await(ctx); err != nil {
-		return protocol.FleetResult{}, err
+	if err := f.await(ctx); err != nil { // it is in the fleet all the same, and the status says what is wrong
+		f.d.Log.Warn("the fleet is not read yet", zap.Error(err))
 	}
 	return f.status(ctx), nil
+}
+
+// takeBack makes a machine that could not write down that it is in a fleet no member of it again.
+func (f *fleetPart) takeBack(ctx context.Context, j *joined) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	if _, err := j.member.Leave(ctx); err != nil {
+		f.d.Log.Warn("this machine is in the fleet's list still", zap.String("machine", j.member.Name()),
+			zap.Error(err), zap.String("next", "groat fleet remove "+j.member.Name()))
+	}
+	j.close()
+	f.d.stores.Kept.Delete(ctx, fleetItem)
 }
 
 // await waits until the fleet runs, and has been read once.
@@ -262,13 +280,11 @@ func (f *fleetPart) invite(ctx context.Context) (protocol.FleetResult, error) {
 	}
 	defer code.Secret.Wipe()
 	code.Endpoints = c.Endpoints
-	if c.CAFile != "" {
-		_, text, err := readAuthorities(c.CAFile)
-		if err != nil {
-			return protocol.FleetResult{}, err
-		}
-		code.CA = member.CAHash(text)
+	ca, err := readAuthorities(c.CAFile)
+	if err != nil {
+		return protocol.FleetResult{}, err
 	}
+	code.CA = member.CAHash(ca)
 	text, err := code.Text()
 	if err != nil {
 		return protocol.FleetResult{}, err
@@ -289,10 +305,12 @@ func (f *fleetPart) remove(ctx context.Context, machine string) (protocol.FleetR
 		return protocol.FleetResult{}, err
 	}
 	f.d.Log.Info("a machine was removed from the fleet", zap.String("machine", machine))
-	if err := r.fleet.Reseal(ctx); err != nil {
-		return protocol.FleetResult{}, err
+	result := f.status(ctx)
+	if err := r.fleet.Reseal(ctx); err != nil { // keepSealed goes on
+		f.d.Log.Warn("not everything of the fleet is sealed with its newest key yet", zap.Error(err))
+		result.Waits = true
 	}
-	return f.status(ctx), nil
+	return result, nil
 }
 
 // status is the fleet as this machine knows it.
@@ -346,7 +364,7 @@ func (d *Daemon) fleetInStatus() *protocol.FleetResult {
 // summary is status without machines and profiles.
 func (f *fleetPart) summary() protocol.FleetResult {
 	f.mu.Lock()
-	c, r, why, lost := f.config, f.running, f.why, f.lost
+	c, r, why := f.config, f.running, f.why
 	f.mu.Unlock()
 	if c == nil && why == nil {
 		return protocol.FleetResult{State: "none"}
@@ -358,7 +376,7 @@ func (f *fleetPart) summary() protocol.FleetResult {
 	if r != nil {
 		why = r.member.Err()
 		if why == nil {
-			why = lost
+			why = r.fleet.Unreachable()
 		}
 	}
 	if why == nil {

@@ -40,6 +40,9 @@ func (d *Daemon) lookAfterKeystore() {
 	if (d.broker.KeystoreAwaited() || d.doubtful.Load()) && d.Keystore.Status(ctx).State == "ok" {
 		d.keystoreOpened()
 	}
+	if d.stores.Shared.HasPending() {
+		d.stores.Shared.RetryAll(ctx, false)
+	}
 	d.events.lookAgain()
 }
 

@@ -54,7 +54,8 @@ type FleetResult struct {
 	// InvitationEndsIn how many seconds it is good for.
 	Invitation       string `json:"invitation,omitempty"`
 	InvitationEndsIn int64  `json:"invitation_ends_in,omitempty"`
-	// Waits is set by "leave" where no other machine has begun a new key yet: one does when it runs.
+	// Waits is set by "leave" where no other machine has begun a new key yet: one does when it runs; and by "remove"
+	// where not everything is sealed with the new key yet: the machines that run go on with it.
 	Waits bool `json:"waits,omitempty"`
 }
 

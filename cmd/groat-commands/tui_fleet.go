@@ -91,6 +91,9 @@ func textFleet(s screen, params protocol.FleetParams, r *protocol.FleetResult, n
 	case protocol.FleetRemove:
 		s.flow(&b, 0, 2, s.words(fmt.Sprintf("%s is removed: it can read nothing that is written from now on; what it "+
 			"has read before it keeps", clean(params.Machine))))
+		if r.Waits {
+			s.flow(&b, 0, 2, s.words("not all is sealed with the new key yet: the machines that run go on with it"))
+		}
 	case protocol.FleetJoin:
 		fmt.Fprintf(&b, "this machine is in the fleet as %s\n", clean(r.Machine))
 	}

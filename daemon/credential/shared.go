@@ -57,7 +57,7 @@ func (s *Source) obtainShared(
 	return grant.Token{}, ErrOtherTurn
 }
 
-// inTime is the context of a request, which says until when it may be sent.
+// inTime returns a context for a request that carries the time until which the request may be sent.
 func (s *Source) inTime(ctx context.Context) context.Context {
 	if shared := s.shared(); shared != nil {
 		return grant.SendBy(ctx, shared.SendBy(s.Profile))

@@ -1,8 +1,8 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -18,10 +18,17 @@ const changeTries = 16
 
 // Replace makes a profile's credential and configuration those of a login, on all machines, in the place of what was
 // there; or makes it. The item and the configuration stay the caller's. Refusals are forgotten, and so are published
-// tokens: that of the login is published where [Fleet.Offer] has offered it before. The error is the engine's, or
-// [credential.ErrOtherTurn] where other machines were faster again and again; nothing was changed then.
+// tokens: that of the login is published where [Fleet.Offer] has offered it before. What the engine does not take is
+// kept on this machine, sealed, and tried again until it is written: [Fleet.PendingError] says so. An error is that it
+// could not be sealed, or not be written to the disk.
 func (f *Fleet) Replace(ctx context.Context, name string, item keystore.Item, config []byte) error {
-	return f.change(ctx, name, &item, config)
+	if err := f.change(ctx, name, &item, config); err != nil {
+		if err := f.keepSignIn(name, item, config, err); err != nil {
+			return err
+		}
+		return f.memory.unsaved()
+	}
+	return nil
 }
 
 // Delete signs a profile out on all machines. A profile that is not there is no error.
@@ -38,36 +45,9 @@ func (f *Fleet) change(ctx context.Context, name string, item *keystore.Item, co
 			return err
 		}
 		swapped, err := f.tryChange(ctx, p, item, config, entries)
-		if swapped || err != nil {
-			return err
+		if swapped {
+			f.endSignIn(p)
 		}
-	}
-	return credential.ErrOtherTurn
-}
-
-// Configure makes a configuration that of a profile on all machines; its credential stays as it is, and the renewal
-// that is under way. The error is the engine's, or [credential.ErrOtherTurn].
-func (f *Fleet) Configure(ctx context.Context, name string, config []byte) error {
-	f.mu.Lock()
-	p := f.profile(name)
-	f.mu.Unlock()
-	for range changeTries {
-		entries, err := f.read(ctx, p)
-		if err != nil {
-			return err
-		}
-		was := engine.Condition{Key: f.configKey(p)}
-		for _, e := range entries {
-			if e.Key == was.Key {
-				was.Revision = e.Revision
-			}
-		}
-		sealed, err := f.sealConfig(p, config)
-		if err != nil {
-			return err
-		}
-		swapped, _, err := f.engine.Swap(ctx, []engine.Condition{was}, []engine.Change{{Key: was.Key, Value: sealed}})
-		f.reached(err)
 		if swapped || err != nil {
 			return err
 		}
@@ -102,7 +82,7 @@ func (f *Fleet) tryChange(
 	}
 	changes := []engine.Change{{Key: f.recordKey(p), Value: sealed}}
 	if config != nil {
-		text, err := f.sealConfig(p, config)
+		text, err := f.sealConfig(p, configuration{Since: next.Since, Config: config})
 		if err != nil {
 			return false, err
 		}
@@ -143,15 +123,6 @@ func (f *Fleet) tryChange(
 	return true, nil
 }
 
-// sealConfig seals a profile's configuration for its place.
-func (f *Fleet) sealConfig(p *profile, config []byte) ([]byte, error) {
-	text, err := json.Marshal(configuration{Version: format, Profile: p.name, Config: config})
-	if err != nil {
-		return nil, err
-	}
-	return f.keys.Seal(f.configKey(p), kindConfig, text)
-}
-
 // Reseal seals everything of the fleet's profiles anew that is sealed with the key of an earlier epoch, so that a
 // machine without the newest one can read nothing of it. When it returns nil, and only then, [keyring.Keyring.Retire]
 // may forget the older keys. What cannot be read is left, and read by nobody.
@@ -163,15 +134,11 @@ func (f *Fleet) Reseal(ctx context.Context) error {
 			return err
 		}
 		f.heard(state)
-		lost := false
-		for _, e := range entries {
-			swapped, err := f.resealEntry(ctx, e)
-			if err != nil {
-				return err
-			}
-			lost = lost || !swapped
+		done, err := f.resealAll(ctx, entries)
+		if err != nil {
+			return err
 		}
-		if lost {
+		if !done {
 			continue
 		}
 		if err := f.memory.reseal(f.root(), f.keys); err != nil {
@@ -198,50 +165,73 @@ func (f *Fleet) readAll(ctx context.Context) error {
 	return nil
 }
 
-// resealEntry seals one entry anew. It reports false where the entry has changed meanwhile.
-func (f *Fleet) resealEntry(ctx context.Context, e engine.Entry) (bool, error) {
-	_, kind, _ := f.part(e.Key)
-	plain, epoch, err := f.keys.Open(e.Key, kind, e.Value)
-	// What is sealed with a later key needs no other one, and what is sealed with none is nobody's.
-	if err != nil || epoch == f.keys.Epoch() {
-		plain.Wipe()
-		return true, nil
+const (
+	// resealBatch is how many entries are written at once: each has a condition too, and one is for the epoch.
+	resealBatch = engine.MaxChanges / 2
+	// resealBytes bounds their values: etcd takes 1.5 MiB a request unless --max-request-bytes says otherwise
+	// (https://etcd.io/docs/v3.6/dev-guide/limit/), and JSON makes 4 bytes of 3.
+	resealBytes = 512 << 10
+)
+
+// resealAll seals entries anew, many at once. It reports false where some have changed meanwhile.
+func (f *Fleet) resealAll(ctx context.Context, entries []engine.Entry) (done bool, err error) {
+	done = true
+	var conditions []engine.Condition
+	var changes []engine.Change
+	size := 0
+	write := func() error {
+		if len(changes) == 0 {
+			return nil
+		}
+		swapped, _, err := f.engine.Swap(ctx, conditions, changes)
+		f.reached(err)
+		done = done && swapped
+		conditions, changes, size = nil, nil, 0
+		if errors.Is(err, engine.ErrUnknown) {
+			return nil // it is read again
+		}
+		return err
 	}
-	defer plain.Wipe()
-	text := plain.AppendTo(nil)
-	defer clear(text)
-	sealed, err := f.keys.Seal(e.Key, kind, text)
-	if err != nil {
-		return false, err
+	for _, e := range entries {
+		_, kind, _ := f.part(e.Key)
+		sealed, err := sealedAnew(e.Key, kind, e.Value, f.keys)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Equal(sealed, e.Value) {
+			continue
+		}
+		if len(changes) == resealBatch || size+len(sealed) > resealBytes {
+			if err := write(); err != nil {
+				return false, err
+			}
+		}
+		conditions = append(conditions, engine.Condition{Key: e.Key, Revision: e.Revision})
+		changes = append(changes, engine.Change{Key: e.Key, Value: sealed})
+		size += len(sealed)
 	}
-	swapped, _, err := f.engine.Swap(ctx, []engine.Condition{{Key: e.Key, Revision: e.Revision}},
-		[]engine.Change{{Key: e.Key, Value: sealed}})
-	f.reached(err)
-	if errors.Is(err, engine.ErrUnknown) {
-		return false, nil // it is read again
-	}
-	return swapped, err
+	err = write()
+	return done, err
 }
 
 // reseal is Reseal for what this machine remembers.
 func (m *memory) reseal(root string, keys *keyring.Keyring) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.resealConfigs(root, keys); err != nil {
+		return err
+	}
 	for id, r := range m.newest {
 		key := root + id + "/" + kindRecord
-		plain, epoch, err := keys.Open(key, kindRecord, r.Sealed)
-		if err != nil || epoch == keys.Epoch() {
-			plain.Wipe()
-			continue
-		}
-		text := plain.AppendTo(nil)
-		r.Sealed, err = keys.Seal(key, kindRecord, text)
-		clear(text)
-		plain.Wipe()
+		sealed, err := sealedAnew(key, kindRecord, r.Sealed, keys)
 		if err != nil {
 			return err
 		}
+		r.Sealed = sealed
 		m.newest[id] = r
+	}
+	if err := m.resealSignIns(root, keys); err != nil {
+		return err
 	}
 	m.changed = true
 	return nil

@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"errors"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ const (
 	SendWindow = 3 * time.Second
 	// TakeOver is how long after they have first seen an intent other machines wait before they take its place.
 	TakeOver = SendWindow + grant.RequestLimit + 2*time.Second
-	// takeOverSpread is by how much later, at random, a machine takes over that no caller makes to.
+	// takeOverSpread bounds the random delay of a take-over that no caller waits for.
 	takeOverSpread = 4 * time.Second
 	// turnLimit bounds how long a renewal waits for other machines.
 	turnLimit = time.Minute
@@ -88,6 +89,8 @@ type Fleet struct {
 	sealedLater bool
 	readAnew    context.CancelFunc
 	lost        error         // why the engine does not answer, nil where it does
+	toldLost    error         // what Callbacks.Reached was told last
+	telling     bool          // it is being told
 	wake        chan struct{} // has room for one: the minder is to look again
 }
 
@@ -111,7 +114,8 @@ type profile struct {
 
 	config         []byte
 	configRevision int64
-	bad            error // why the record cannot be read
+	configAt       time.Duration // boot time at which the newest configuration is written back; 0 is never
+	bad            error         // why the record cannot be read
 
 	there    bool   // there is a record
 	rec      record // the newest that was seen in the engine, without its item
@@ -128,6 +132,8 @@ type profile struct {
 	rolledBack bool                    // the engine has gone back to a record before one that was seen
 	late       error                   // why the newest record is on this machine only
 	lateToken  *engine.Change          // to be published with it
+	signIn     error                   // why the newest sign-in is on this machine only
+	signInAt   time.Duration           // boot time at which it is tried again; 0 is never
 	offer      *offer                  // for the next record
 	had        map[string]had          // :: variant → the newest token that the broker has
 	tokens     map[string]engine.Entry // :: variant → the newest that the watch has brought
@@ -172,6 +178,7 @@ func Open(
 		profiles: map[string]*profile{}, byID: map[string]*profile{}, wake: make(chan struct{}, 1),
 	}
 	f.wait = f.sleep
+	f.resumeSignIns()
 	return f, nil
 }
 
@@ -246,6 +253,9 @@ func (f *Fleet) Status(name string) Status {
 	if s.Err == nil {
 		s.Err = f.memory.unsaved()
 	}
+	if err := p.pendingSignIn(); err != nil {
+		s.Err = err
+	}
 	if !p.there {
 		return s
 	}
@@ -255,6 +265,13 @@ func (f *Fleet) Status(name string) Status {
 		s.Renewing = p.rec.Intent.Machine
 	}
 	return s
+}
+
+// Unreachable returns why the engine does not answer, or nil where it does.
+func (f *Fleet) Unreachable() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
 }
 
 // Names returns the profiles that have a configuration in the fleet, in no order.
@@ -298,18 +315,28 @@ func (f *Fleet) heard(state engine.State) {
 	}
 }
 
-// reached takes in whether the engine has answered, and says so where that is new.
+// reached takes in whether the engine has answered, and says so where that is new: in order, and what is so in the end.
 func (f *Fleet) reached(err error) {
-	if err != nil && !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrRefused) {
+	ofEngine := func(kind error) bool { return errors.Is(err, kind) }
+	kinds := []error{engine.ErrUnavailable, engine.ErrRefused, engine.ErrUntrusted}
+	if err != nil && !slices.ContainsFunc(kinds, ofEngine) {
 		return // it was not the engine
 	}
 	f.mu.Lock()
-	was := f.lost
+	defer f.mu.Unlock()
 	f.lost = err
-	f.mu.Unlock()
-	if f.tell.Reached != nil && (was == nil) != (err == nil) {
-		f.tell.Reached(err)
+	if f.telling || f.tell.Reached == nil {
+		return // who is telling looks again
 	}
+	f.telling = true
+	for (f.toldLost == nil) != (f.lost == nil) {
+		now := f.lost
+		f.toldLost = now
+		f.mu.Unlock()
+		f.tell.Reached(now)
+		f.mu.Lock()
+	}
+	f.telling = false
 }
 
 // sleep waits for a change, or until a boot time.

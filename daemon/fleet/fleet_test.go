@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/fleet/keyring"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -82,6 +83,39 @@ func TestLogoutIsForAllMachines(t *testing.T) {
 			if st := m.Status("work"); !st.SignedOut || st.By != "m2" {
 				t.Errorf("%s says %+v", m.name, st)
 			}
+		}
+	})
+}
+
+// Whether the engine answers is told by one goroutine at a time, in order.
+func TestReachedIsToldInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, heard := newSite(t, strict), make(chan struct{})
+		var told []error
+		f, err := Open(s.store.Client(), s.keys, "m0", "", s.now, Callbacks{Reached: func(err error) {
+			if err != nil {
+				<-heard
+			}
+			told = append(told, err)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go f.reached(engine.ErrUnavailable)
+		synctest.Wait()
+		f.reached(nil)
+		close(heard)
+		synctest.Wait()
+		if !slices.Equal(told, []error{engine.ErrUnavailable, nil}) {
+			t.Errorf("told: %v", told)
+		}
+		for _, err := range []error{engine.ErrUntrusted, engine.ErrRefused, engine.ErrUnavailable} {
+			if f.reached(err); !errors.Is(f.Status("work").Err, err) {
+				t.Errorf("%v: the status says %v", err, f.Status("work").Err)
+			}
+		}
+		if f.reached(context.Canceled); errors.Is(f.Status("work").Err, context.Canceled) {
+			t.Error("a caller that has gone is the engine's fault")
 		}
 	})
 }
@@ -285,6 +319,39 @@ func TestAWrongClockOnOneMachine(t *testing.T) {
 				t.Errorf("%d requests made %d generations in an hour", s.posts(), generation-1)
 			}
 		})
+	}
+}
+
+// What is sealed anew is written many values at once.
+func TestResealTogether(t *testing.T) {
+	keys, store := keyring.New(), engine.NewMemory(nil)
+	f, err := Open(store.Client(), keys, "a", "", clock.Now, Callbacks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2*resealBatch + 1 {
+		key := fmt.Sprintf("%s%032x/%s", f.root(), i, kindRecord)
+		sealed, err := keys.Seal(key, kindRecord, []byte("text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Put(engine.Change{Key: key, Value: sealed})
+	}
+	if err := keys.Add(2, keyring.NewKey()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Reseal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	writes := map[int64]bool{}
+	for _, e := range store.Entries() {
+		writes[e.Revision] = true
+		if _, epoch, err := keys.Open(e.Key, kindRecord, e.Value); epoch != 2 || err != nil {
+			t.Errorf("epoch %d, %v", epoch, err)
+		}
+	}
+	if len(writes) != 3 {
+		t.Errorf("%d writes, want 3", len(writes))
 	}
 }
 

@@ -40,12 +40,6 @@ func (f *Fleet) flush(ctx context.Context, p *profile) {
 	if p.lateToken != nil {
 		changes = append(changes, *p.lateToken)
 	}
-	if p.config != nil && p.configRevision == 0 {
-		if sealed, err := f.sealConfig(p, p.config); err == nil {
-			changes = append(changes, engine.Change{Key: f.configKey(p), Value: sealed})
-			conditions = append(conditions, engine.Condition{Key: f.configKey(p)})
-		}
-	}
 	f.mu.Unlock()
 	if err != nil || !behind {
 		return // it cannot be read any more: what the engine has is presented, with doubt

@@ -17,15 +17,17 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// memory is the newest record of each profile that this machine has seen or made, sealed as it is in the engine. An
-// engine that shows an older one was put back, or a successor came too late to be written.
+// memory is the newest record and configuration of each profile that this machine has seen or made, sealed as they are
+// in the engine. An engine that shows older ones was put back, or a successor came too late to be written.
 type memory struct {
 	path string // empty: in memory only
 	disk ownfile.Disk
 
 	saving  sync.Mutex // held while the file is replaced; never asked for while mu is held
 	mu      sync.Mutex
+	configs map[string]keptConfig // :: name in the engine → the newest configuration
 	newest  map[string]remembered // :: name in the engine → record
+	signIns map[string]keptSignIn // :: name in the engine → what the engine did not take
 	changed bool                  // the file is to be replaced
 	failed  error                 // why it could not be
 }
@@ -37,7 +39,9 @@ type remembered struct {
 
 type memoryFile struct {
 	Version int                   `json:"version"`
+	Configs map[string]keptConfig `json:"configs,omitempty"`
 	Records map[string]remembered `json:"records"`
+	SignIns map[string]keptSignIn `json:"sign_ins,omitempty"`
 }
 
 const maxMemory = 64 << 20 // bytes of the file, as it is written and as it is read
@@ -45,7 +49,8 @@ const maxMemory = 64 << 20 // bytes of the file, as it is written and as it is r
 // openMemory reads the file of a fleet. One that is damaged is an error: with it goes what tells an older copy of the
 // engine from the newest.
 func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
-	m := &memory{disk: ownfile.System, newest: map[string]remembered{}}
+	m := &memory{disk: ownfile.System, configs: map[string]keptConfig{}, newest: map[string]remembered{},
+		signIns: map[string]keptSignIn{}}
 	if dir == "" {
 		return m, nil
 	}
@@ -64,8 +69,14 @@ func openMemory(dir string, keys *keyring.Keyring) (*memory, error) {
 		return nil, fmt.Errorf("%s is not what groatd writes: what this machine has seen of the fleet is not known; "+
 			"remove it to go on without", m.path)
 	}
+	if file.Configs != nil {
+		m.configs = file.Configs
+	}
 	if file.Records != nil {
 		m.newest = file.Records
+	}
+	if file.SignIns != nil {
+		m.signIns = file.SignIns
 	}
 	return m, nil
 }
@@ -116,7 +127,8 @@ func (m *memory) save() error {
 		m.mu.Unlock()
 		return nil
 	}
-	file := memoryFile{Version: 1, Records: maps.Clone(m.newest)}
+	file := memoryFile{Version: 1, Configs: maps.Clone(m.configs), Records: maps.Clone(m.newest),
+		SignIns: maps.Clone(m.signIns)}
 	m.changed = false
 	m.mu.Unlock()
 	err := m.replace(file)

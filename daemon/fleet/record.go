@@ -185,10 +185,3 @@ func (r *record) answered(item keystore.Item, generation int64) (next record, er
 	}
 	return next, nil
 }
-
-// configuration is a profile's as all machines have it.
-type configuration struct {
-	Version int    `json:"v"`
-	Profile string `json:"profile"`
-	Config  []byte `json:"config"`
-}

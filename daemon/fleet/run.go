@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
-	"github.com/groat-dev/groat/daemon/fleet/keyring"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -128,66 +127,6 @@ func (f *Fleet) take(entries []engine.Entry, state engine.State, whole bool) {
 	}
 }
 
-// takeConfig takes in a configuration, or that there is none any more.
-func (f *Fleet) takeConfig(id string, e engine.Entry) {
-	if e.Value == nil {
-		f.gone(id)
-		return
-	}
-	plain, err := f.open(e.Key, kindConfig, e.Value)
-	if missing, ok := errors.AsType[*keyring.EpochError](err); ok && !missing.Past {
-		f.mu.Lock()
-		f.sealedLater = true
-		f.mu.Unlock()
-		plain, err = f.open(e.Key, kindConfig, e.Value) // the key may have come before that was noted
-	}
-	if err != nil {
-		return
-	}
-	defer plain.Wipe()
-	text := plain.AppendTo(nil)
-	defer clear(text)
-	var c configuration
-	if decode(text, &c, &c.Version) != nil || f.keys.Name("profile", c.Profile) != id {
-		return
-	}
-	f.mu.Lock()
-	p := f.profile(c.Profile)
-	same := p.config != nil && string(p.config) == string(c.Config)
-	p.config, p.configRevision = c.Config, e.Revision
-	f.mu.Unlock()
-	if !same && f.tell.Configured != nil {
-		f.tell.Configured(c.Profile, c.Config)
-	}
-}
-
-// gone takes in that a configuration is not there any more. A profile that nobody has signed out stays: the engine was
-// put back, and the record is written anew.
-func (f *Fleet) gone(id string) {
-	f.mu.Lock()
-	p := f.byID[id]
-	if p == nil || p.config == nil {
-		f.mu.Unlock()
-		return
-	}
-	p.configRevision = 0
-	if newest, ok := f.memory.of(id); ok {
-		if r, err := f.unseal(p, newest.Sealed); err == nil {
-			signedOut := r.SignedOut
-			r.wipe()
-			if !signedOut {
-				f.mu.Unlock()
-				return
-			}
-		}
-	}
-	p.config = nil
-	f.mu.Unlock()
-	if f.tell.Gone != nil {
-		f.tell.Gone(p.name)
-	}
-}
-
 // takeRecord takes in a record. One that comes with the watch may be older than one that was read since.
 func (f *Fleet) takeRecord(id string, e engine.Entry, state engine.State, whole bool) {
 	f.mu.Lock()
@@ -270,7 +209,7 @@ func (f *Fleet) rouse() {
 // has not finished.
 func (f *Fleet) mind(ctx context.Context) {
 	for ctx.Err() == nil {
-		next := f.doDue(ctx)
+		next := min(f.doDue(ctx), f.flushConfigs(ctx))
 		timer := time.NewTimer(max(min(next-f.now().Boot, minderNap), time.Millisecond))
 		select {
 		case <-timer.C:
@@ -285,7 +224,7 @@ func (f *Fleet) mind(ctx context.Context) {
 func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 	now := f.now().Boot
 	next = now + minderNap
-	var flush, renew []*profile
+	var flush, renew, signIn []*profile
 	f.mu.Lock()
 	for _, p := range f.profiles {
 		switch {
@@ -294,6 +233,13 @@ func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 			flush = append(flush, p)
 		default:
 			next = min(next, p.flushAt)
+		}
+		switch {
+		case p.signInAt == 0:
+		case p.signInAt <= now:
+			signIn = append(signIn, p)
+		default:
+			next = min(next, p.signInAt)
 		}
 		switch {
 		case p.due == 0 || p.source == nil:
@@ -307,6 +253,9 @@ func (f *Fleet) doDue(ctx context.Context) (next time.Duration) {
 	f.mu.Unlock()
 	for _, p := range flush {
 		f.flush(ctx, p)
+	}
+	for _, p := range signIn {
+		f.flushSignIn(ctx, p)
 	}
 	for _, p := range renew {
 		if f.tell.Renew != nil {

@@ -356,7 +356,12 @@ func (f *Fleet) answered(ctx context.Context, p *profile, t *turn, item keystore
 func (f *Fleet) PendingError(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p := f.profiles[name]; p != nil && p.late != nil {
+	p := f.profiles[name]
+	switch {
+	case p == nil:
+	case p.signIn != nil:
+		return p.pendingSignIn()
+	case p.late != nil:
 		return fmt.Errorf("the newest credential is on this machine only: %w", p.late)
 	}
 	return nil

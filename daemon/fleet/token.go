@@ -16,8 +16,8 @@ import (
 // seconds, and two of its nodes may differ.
 const clockSlack = 2 * time.Second
 
-// published is an access token as it lies in the engine. Times are the engine's.
-type published struct {
+// sharedToken is an access token as it lies in the engine. Times are the engine's.
+type sharedToken struct {
 	Version    int   `json:"v"`
 	Generation int64 `json:"generation"`
 	// Endpoint is the token endpoint that gave the token: it is for what its credential is sealed for.
@@ -34,20 +34,20 @@ type published struct {
 	Rotated         bool          `json:"rotated,omitempty"`
 	SessionLeft     time.Duration `json:"session_left,omitempty"`
 
-	ID *publishedID `json:"id,omitempty"`
+	ID *sharedID `json:"id,omitempty"`
 	// access and the ID token are the last members.
 }
 
-// publishedID is an ID token without its text.
-type publishedID struct {
+// sharedID is an ID token without its text.
+type sharedID struct {
 	Life     time.Duration `json:"life"`
 	Subject  string        `json:"subject"`
 	Verified bool          `json:"verified,omitempty"`
 }
 
-// publishedMembers is published as JSON with its secrets.
-type publishedMembers struct {
-	published
+// sharedTokenMembers is sharedToken as JSON with its secrets.
+type sharedTokenMembers struct {
+	sharedToken
 	Access  json.RawMessage `json:"access"`
 	IDToken json.RawMessage `json:"id_token,omitempty"`
 }
@@ -57,7 +57,7 @@ const longest = 10 * 365 * 24 * time.Hour
 
 // encodeToken returns a token as JSON, which the caller wipes.
 func encodeToken(t grant.Token, generation int64, offset time.Duration) ([]byte, error) {
-	p := published{
+	p := sharedToken{
 		Version: format, Generation: generation, Sent: (t.Sent.Boot + offset).Milliseconds(), Life: t.Lifetime,
 		Scope: t.Scope, Wider: t.Wider, TypeAssumed: t.TypeAssumed, LifetimeAssumed: t.LifetimeAssumed,
 		Refreshed: t.Refreshed, Rotated: t.Rotated, SessionLeft: t.SessionLeft,
@@ -69,7 +69,7 @@ func encodeToken(t grant.Token, generation int64, offset time.Duration) ([]byte,
 	defer clear(access)
 	var identity []byte
 	if i := t.ID; i != nil && i.Flaw == "" {
-		p.ID = &publishedID{Life: i.Lifetime, Subject: i.Subject, Verified: i.Verified()}
+		p.ID = &sharedID{Life: i.Lifetime, Subject: i.Subject, Verified: i.Verified()}
 		identity = i.Text.AppendTo(nil)
 		defer clear(identity)
 	}
@@ -93,7 +93,7 @@ func decodeToken(
 ) (t grant.Token, generation int64, err error) {
 	text := plain.AppendTo(nil)
 	defer clear(text)
-	var m publishedMembers
+	var m sharedTokenMembers
 	if err := decode(text, &m, &m.Version); err != nil {
 		return grant.Token{}, 0, err
 	}

@@ -165,10 +165,17 @@ func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) 
 
 func (l *Login) createdNotStoredError(err error, clientID string) error {
 	e := l.logins.Wire(err, l.params.Profile)
+	cause := e.Message
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; "+
 		"groatd (pid in `groat status`) holds it until it stops, and the next login stores it and creates nothing",
 		visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile
+	if l.keptByFleet() != nil {
+		what, hint := l.afterwards()
+		e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; %s",
+			visible.Name(clientID), cause, what)
+		e.Data.Hint = hint
+	}
 	return e
 }
 

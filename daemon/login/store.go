@@ -103,7 +103,10 @@ func (l *Login) share(item keystore.Item, t *grant.Token) error {
 		return fleet.Share(l.ctx, l.profile)
 	}
 	fleet.Stage(l.profile, t)
-	return l.store().Store.Set(l.ctx, l.params.Profile, item)
+	if err := l.store().Store.Set(l.ctx, l.params.Profile, item); err != nil {
+		return err
+	}
+	return l.keptByFleet()
 }
 
 // checkFleet refuses a profile that cannot be the fleet's.
@@ -132,7 +135,28 @@ func (l *Login) checkFleet() error {
 // gave for the credential before are forgotten first.
 func (l *Login) storeOrHold(ctx context.Context, item keystore.Item) error {
 	l.logins.Refusals.Forget(ctx, l.params.Profile)
-	return l.store().SetOrHold(ctx, l.params.Profile, item)
+	if err := l.store().SetOrHold(ctx, l.params.Profile, item); err != nil {
+		return err
+	}
+	return l.keptByFleet()
+}
+
+// keptByFleet returns why a credential of the fleet is on this machine only, or nil.
+func (l *Login) keptByFleet() error {
+	if !l.profile.Fleet || l.logins.Stores.Fleet == nil {
+		return nil
+	}
+	return l.logins.Stores.Fleet.Store().PendingError(l.params.Profile)
+}
+
+// afterwards is how a credential that could not be stored gets where it belongs, and the next command.
+func (l *Login) afterwards() (what, hint string) {
+	if l.keptByFleet() != nil {
+		return "groatd keeps it, also when it is restarted, and writes it when the fleet's engine takes it",
+			"groat fleet status"
+	}
+	return "groatd holds it until it stops, and the next login stores it and asks for nothing",
+		"groat login " + l.params.Profile
 }
 
 // pauseRenewals keeps the broker from using the profile's credential until resume is called. It waits at most pauseTime
@@ -152,10 +176,10 @@ func (l *Login) pauseRenewals(ctx context.Context) (resume func()) {
 // notStoredError is the error of a sign-in that has succeeded and whose credential is in memory only.
 func (l *Login) notStoredError(err error) error {
 	e := l.logins.Wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; "+
-		"groatd holds it until it stops, and the next login stores it and asks for nothing", l.params.Profile,
-		e.Message)
-	e.Data.Hint = "groat login " + l.params.Profile
+	what, hint := l.afterwards()
+	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; %s",
+		l.params.Profile, e.Message, what)
+	e.Data.Hint = hint
 	return e
 }
 

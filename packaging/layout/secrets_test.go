@@ -137,7 +137,7 @@ var noSecret = map[string]string{
 	"protocol.FleetParams.Key":                          "a path",
 	"daemon/fleet/member.state.Keyring":                 "on its way into a Secret; wiped",
 	"daemon/fleet/member.invitation.Secret":             "on its way into what is sealed; wiped",
-	"daemon/fleet.publishedMembers.IDToken":             "on its way into a Secret; wiped",
+	"daemon/fleet.sharedTokenMembers.IDToken":           "on its way into a Secret; wiped",
 	"daemon/fleet/engine.Entry.Key":                     "where a value stands",
 	"daemon/fleet/engine.Condition.Key":                 "where a value stands",
 	"daemon/fleet/engine.Change.Key":                    "where a value stands",

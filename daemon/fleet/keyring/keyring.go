@@ -167,7 +167,9 @@ func (k *Keyring) Wipe() {
 // Name returns the name by which the engine knows something, such as a profile: 32 hexadecimal digits that say nothing
 // of it to who has no key. Different parts have different names, and so have different kinds.
 func (k *Keyring) Name(kind string, parts ...string) string {
+	k.mu.RLock()
 	key := k.naming.AppendTo(nil)
+	k.mu.RUnlock()
 	defer clear(key)
 	mac := hmac.New(sha256.New, key)
 	mac.Write(joined(append([]string{kind}, parts...)...))

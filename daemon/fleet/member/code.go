@@ -97,6 +97,18 @@ func (c Code) Text() (keystore.Secret, error) {
 	return keystore.NewSecret(grouped(b)), nil
 }
 
+// CheckEndpoints returns why no code can name an engine's endpoints, with a file of authorities of its own or without.
+func CheckEndpoints(endpoints []string, ca bool) error {
+	c := Code{Endpoints: endpoints, Fleet: strings.Repeat("0", 2*fleetSize), Secret: newSecret()}
+	if ca {
+		c.CA = make([]byte, caSize)
+	}
+	text, err := c.Text()
+	text.Wipe()
+	c.Secret.Wipe()
+	return err
+}
+
 // grouped writes bytes in base 32, seven characters and a check character a group.
 func grouped(b []byte) []byte {
 	var text []byte
