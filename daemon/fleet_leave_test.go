@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/fleet/engine"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -153,10 +154,8 @@ func TestRemovingBeforeAllIsSealed(t *testing.T) {
 
 // A machine that leaves while it renews first stores what the server answers.
 func TestLeavingWhileRenewing(t *testing.T) {
+	tier.Long(t, "the second renewal of a token is allowed after half a minute")
 	a, b := fleetOfTwo(t)
-	for _, h := range []*env{a, b} {
-		h.server.SetTokenLifetime(40 * time.Second) // the second renewal is allowed after a quarter
-	}
 	b.signInWork(t, a, func(p *protocol.LoginParams) { p.Fleet = true })
 	a.wantKey(t, "fleet", "true")
 	before := a.server.Count(a.server.TokenPath())

@@ -47,7 +47,14 @@ func (r *fleetRun) rekeyedIn(ctx context.Context, d time.Duration) bool {
 func (f *fleetPart) keepSealed(ctx context.Context, r *fleetRun) {
 	for ctx.Err() == nil {
 		nap(ctx, rand.N(resealSpread))
-		f.untilDone(ctx, r.fleet.Reseal)
+		epoch := r.member.Keys().Epoch()
+		f.untilDone(ctx, func(ctx context.Context) error {
+			err := r.fleet.Reseal(ctx)
+			if err == nil {
+				r.member.Resealed(epoch)
+			}
+			return err
+		})
 		if r.rekeyedIn(ctx, retireAfter) {
 			continue
 		}
