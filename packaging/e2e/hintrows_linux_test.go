@@ -18,7 +18,6 @@ const (
 	byTerminal = "a person at a terminal is needed; cmd/groat-commands types it"
 	byServer   = "a server with that answer is needed; daemon/login or daemon/broker type it"
 	byMachine  = "another machine, container or user is needed; places_linux_test.go types it"
-	byInstall  = "a broken installation is needed; cmd/groat and cmd/groat-commands see the sentence"
 	byBug      = "only a bug or a groatd of the future answers so"
 	byPerson   = "what is wrong only the person can mend: the hint shows it"
 	byFleet    = "an etcd and other machines are needed; fleet_linux_test.go and daemon/fleet see the sentences"
@@ -28,33 +27,29 @@ const (
 
 // notProvoked has every other row, and why.
 var notProvoked = map[string]string{
-	"autostart.Ended": byInstall, "autostart.ForeignHome": byMachine, "autostart.HeldByHost": byMachine,
+	"autostart.ForeignHome": byMachine, "autostart.HeldByHost": byMachine,
 	"autostart.HeldByPlace": byMachine, "autostart.HeldOutOfReach": byMachine,
 	"autostart.HeldSilent": byTime, "autostart.HeldUnreachable": byMachine, "autostart.LockHeld": byMachine,
-	"autostart.NoProgram": byInstall, "autostart.NotReady": byTime, "autostart.NotSpawned": byInstall,
+	"autostart.NotReady":      byTime,
 	"autostart.UnitInstalled": byService,
 
 	"broker.ErrEnded": byServer, "broker.ErrManyTokens": byTime,
 	"broker.ErrOften": byTime, "broker.ErrOneScope": byServer, "broker.ErrOneToken": byServer,
-	"broker.ErrQuota":    byTime,
-	"broker.ErrRejected": byTime, "broker.ErrRotationLost": byServer, "broker.ErrKeyRefused": byServer,
-	"broker.ErrStopped": byTime, "broker.ErrWaited": byTime, "broker.NoIDToken": byServer, "broker.OnlyFor": byServer,
-	"broker.Outage": byTime,
+	"broker.ErrQuota": byTime, "broker.ErrRotationLost": byServer, "broker.ErrKeyRefused": byServer,
+	"broker.ErrStopped": byTime, "broker.ErrWaited": byTime, "broker.OnlyFor": byServer,
 
 	"grant.ErrClock": byServer, "grant.ErrEndpointChanged": byWire, "grant.ErrNotOffered": byServer,
-	"grant.ForeignError": byWire, "grant.KeyEndedError": byServer, "grant.Misconfigured": byServer,
-	"grant.ProxyFailed": byPerson, "grant.Refused": byServer, "grant.Unreachable": byTime,
+	"grant.ForeignError": byWire, "grant.KeyEndedError": byServer,
+	"grant.ProxyFailed": byPerson, "grant.Unreachable": byTime,
 	"grant.UntrustedAuthority": byPerson,
 
 	"keystore.ErrCorrupt": byWire, "keystore.ErrForeignBus": byMachine, "keystore.ErrNewer": byPerson,
 	"keystore.ErrTooBig": byWire, "keystore.ErrUndecidedLocked": byProgram, "privatekey.FileError": byPerson,
-	"why.err": byServer,
-
-	"groat-commands.errForeignPlace": byMachine, "groat-commands.errForeignUnit": byService,
+	"why.err": byServer, "groat-commands.errForeignUnit": byService,
 	"groat-commands.errHangs": byMachine, "groat-commands.errImports": byPerson, "groat-commands.errJournal": byService,
 	"groat-commands.errKeystoreUnasked": byTerminal,
-	"groat-commands.errMasked":          byService, "groat-commands.errNoAPIs": byPerson, "groat-commands.errNoGroat": byInstall,
-	"groat-commands.errNoHome": byMachine, "groat-commands.errNoJournal": byService,
+	"groat-commands.errMasked":          byService,
+	"groat-commands.errNoHome":          byMachine, "groat-commands.errNoJournal": byService,
 	"groat-commands.errNoLogPlace": byMachine, "groat-commands.errNoService": byService,
 	"groat-commands.errNotConfirmed": byTerminal, "groat-commands.errNotEnded": byMachine,
 	"groat-commands.errNotHandedOver": byService,
@@ -63,23 +58,21 @@ var notProvoked = map[string]string{
 	"groat-commands.errNotTold":       byMachine, "groat-commands.errOldPassphrase": byTerminal,
 	"groat-commands.errNothingTyped": byTerminal, "groat-commands.errOthersUnit": byService,
 	"groat-commands.errPassphrasesDiffer": byTerminal,
-	"groat-commands.errRestores":          byWire, "groat-commands.errRuntimeDir": byMachine,
-	"groat-commands.errServiceDown":   byService,
-	"groat-commands.errServiceHangs":  byService,
-	"groat-commands.errSetupBroken":   byPerson,
-	"groat-commands.errSetupDeclined": byTerminal, "groat-commands.errSignal": byTerminal,
+	"groat-commands.errRestores":          byWire,
+	"groat-commands.errServiceDown":       byService,
+	"groat-commands.errServiceHangs":      byService,
+	"groat-commands.errSetupDeclined":     byTerminal, "groat-commands.errSignal": byTerminal,
 	"groat-commands.errStdinSpent": byTerminal, "groat-commands.errSystemctl": byService,
 	"groat-commands.errTyped":    byTerminal,
 	"groat-commands.errUnitPath": byService, "groat-commands.errUnitWrite": byService,
 	"groat-commands.errUntrusted":   byPerson,
 	"groat-commands.failStdinWaits": byTerminal,
 
-	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug,
-	"report.CannotHandOver": byInstall, "report.GitOtherUser": byProgram,
+	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug, "report.GitOtherUser": byProgram,
 	"report.GitWritesToDisk": byProgram,
-	"report.NoAnswer":        byMachine, "report.NoCommands": byInstall, "report.NotStored": byProgram,
+	"report.NoAnswer":        byMachine, "report.NotStored": byProgram,
 	"report.Undecided": byProgram, "report.UndecidedGit": byProgram, "report.Unexpected": byBug,
-	"report.UnsafeCommands": byInstall, "report.VisibleToken": byServer, "report.dialFailed": byPerson,
+	"report.VisibleToken":     byServer,
 	"credential.ErrOtherTurn": byFleet, "engine.ErrCompacted": byFleet, "engine.ErrRefused": byFleet,
 	"engine.ErrUnavailable": byFleet, "engine.ErrUnknown": byFleet, "engine.ErrUntrusted": byFleet,
 	"grant.ErrLate": byFleet, "keyring.ErrDamaged": byFleet, "keyring.ErrEncoding": byFleet,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,9 @@ type provocation struct {
 	// itself is set where the hint is the command that was meant; after is what the person types once they have looked.
 	itself bool
 	after  string
+	// shows is in what the hint prints, where it shows the fault and does not end it: mend does, or what is typed after.
+	shows string
+	mend  func(f *follower)
 }
 
 // follower is a person who does what the second line says.
@@ -79,12 +83,19 @@ func (f *follower) follow(t *testing.T, p provocation) {
 		} else {
 			hint, stdin := f.secretsIn(hint)
 			result = f.run(stdin, "/bin/sh", "-c", shell+hint)
-			if result.code != 0 {
+			switch {
+			case p.shows != "":
+				if shown := result.stdout + result.stderr; !strings.Contains(shown, p.shows) {
+					t.Errorf("%s shows %q, want %q", hint, shown, p.shows)
+				}
+			case result.code != 0:
 				continue // with what that says
-			}
-			if p.itself {
+			case p.itself:
 				return
 			}
+		}
+		if p.mend != nil {
+			p.mend(f)
 		}
 		if p.after != "" {
 			command = p.after
@@ -100,6 +111,8 @@ func (f *follower) secretsIn(hint string) (typed, stdin string) {
 	hint = strings.ReplaceAll(hint, "YOU", person)
 	switch {
 	case strings.HasSuffix(hint, " --cancel"):
+	case strings.HasPrefix(hint, "groat login lab"):
+		return hint + " --secret-stdin", f.secret + "\n"
 	case strings.Contains(hint, "groat login"):
 		return hint + " --secret-stdin", f.password + "\n"
 	case strings.HasSuffix(hint, " --passphrase"):
@@ -148,7 +161,7 @@ func TestEveryHintWorksWhenTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	met := map[string]bool{}
-	for _, p := range f.provocations() {
+	for _, p := range slices.Concat(f.provocations(), f.installations(), f.servers()) {
 		for _, row := range p.rows {
 			met[row] = true
 		}
