@@ -129,17 +129,18 @@ func (f *follower) servers() []provocation {
 	}
 }
 
-// TestAGroatdThatHangsIsEnded: groat stop waits for an answer, which takes its time, and so has a home of its own.
+// TestAGroatdThatHangsIsEnded: whom groatd does not answer is led to its end. The waits take their time, so this has a
+// home of its own.
 func TestAGroatdThatHangsIsEnded(t *testing.T) {
 	t.Parallel()
 	f := &follower{userEnv: newUserEnv(t, stranger)}
-	hung := f.start()
+	f.vars = []string{"GROAT_NO_AUTOSTART="}
 	f.follow(t, provocation{make: func(f *follower) {
-		if err := hung.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		f.groat("", "list")
+		if err := syscall.Kill(serving(f.socket()), syscall.SIGSTOP); err != nil {
 			f.t.Fatal(err)
 		}
-		f.daemon = nil // it does not end as the others do
-	}, typed: "groat stop", wants: "does not answer"})
+	}, typed: "groat list", wants: "groatd does not answer"})
 }
 
 // terminals are the answers of a person who is asked.

@@ -24,6 +24,7 @@ var typedElsewhere = map[string]string{
 	"groat-commands.errUntrusted":     "cmd/groat-commands.TestL55YesSendsNothingToAnUnusualServer",
 	"report.GitOtherUser":             "packaging/e2e.TestGitTwoAccountsByName",
 	"report.GitWritesToDisk":          "cmd/groat-commands.TestGitWritesATokenToDisk",
+	"report.NoAnswer":                 "packaging/e2e.TestAGroatdThatHangsIsEnded",
 	"report.UndecidedGit":             "packaging/e2e.TestGitTwoAccountsByName",
 }
 
@@ -121,7 +122,6 @@ var notProvoked = map[string]string{
 	"member.ErrState":              byFleet,
 	"member.ErrWithheld":           byFleet,
 	"report.BadToken":              byBug,
-	"report.NoAnswer":              byMachine,
 	"report.Unexpected":            byBug,
 }
 

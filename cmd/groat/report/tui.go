@@ -128,9 +128,9 @@ func OtherPlace(r *frame.Route, theirs frame.Place, cause error) *Failure {
 	return f
 }
 
-// NoAnswer says that groatd took too long.
+// NoAnswer says that groatd took too long. The command says how to end one that hangs.
 func NoAnswer(cause error) *Failure {
-	return &Failure{Code: ExitUnavailable, Message: "groatd does not answer", Hint: "groat status", Cause: cause}
+	return &Failure{Code: ExitUnavailable, Message: "groatd does not answer", Hint: "groat restart", Cause: cause}
 }
 
 // Unexpected shows an error as it is.

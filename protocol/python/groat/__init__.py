@@ -881,7 +881,7 @@ class _Socket(socket.socket):
 def _broken(e: OSError) -> Error:
     """What a failed system call on a connection means."""
     if isinstance(e, (TimeoutError, socket.timeout)):  # one class since Python 3.10
-        return Unreachable("groatd does not answer", "groat status")
+        return Unreachable("groatd does not answer", "groat restart")
     if isinstance(e, ConnectionError):
         return _Closed("groatd ended the connection before it answered", "groat status")
     return Unreachable(f"groatd cannot be asked: {e.strerror or e}", "groat status")

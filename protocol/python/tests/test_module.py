@@ -213,7 +213,7 @@ class Connections(unittest.TestCase):
             with self.subTest(answer.__name__), standin.groatd(answer):
                 with self.assertRaises(groat.Unreachable) as caught:
                     groat.request("hello", timeout=0.1)
-                self.assertEqual(str(caught.exception), "groatd does not answer\nhint: groat status")
+                self.assertEqual(str(caught.exception), "groatd does not answer\nhint: groat restart")
                 release.set()
 
     def test_a_forked_child_has_its_own(self) -> None:
