@@ -1,9 +1,14 @@
 package e2e_test
 
 import (
+	"bufio"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
@@ -108,6 +113,11 @@ func (f *follower) servers() []provocation {
 		{name: "no home, and a socket", rows: []string{"groat-commands.errForeignPlace"},
 			vars:  "unset HOME; export GROAT_SOCKET=" + f.socket() + "; ",
 			typed: "groat logs", wants: "the environment names none", itself: true},
+		{name: "a log of nobody's", rows: []string{"groat-commands.errNoLogPlace"}, make: (*follower).stop,
+			vars:  "unset HOME; export GROAT_SOCKET=" + filepath.Join(f.runtime, "none", "agent.sock") + "; ",
+			typed: "groat logs", wants: "which home directory is yours", itself: true},
+		{name: "a lock of another program's", rows: []string{"autostart.LockHeld"}, make: (*follower).holdLock,
+			typed: "groat list", wants: "holds the lock", shows: "sleep", mend: func(f *follower) { f.release() }},
 		{name: "a closed runtime directory", rows: []string{"groat-commands.errRuntimeDir"}, make: func(f *follower) {
 			f.groat("", "list")
 			f.dir(filepath.Dir(f.socket()), 0o500, f.uid)
@@ -117,4 +127,81 @@ func (f *follower) servers() []provocation {
 			f.write(f.profile("hand"), "nonsense = 1\n")
 		}, typed: "groat setup git hand --dry-run", wants: "unknown key"},
 	}
+}
+
+// TestAGroatdThatHangsIsEnded: groat stop waits for an answer, which takes its time, and so has a home of its own.
+func TestAGroatdThatHangsIsEnded(t *testing.T) {
+	t.Parallel()
+	f := &follower{userEnv: newUserEnv(t, stranger)}
+	hung := f.start()
+	f.follow(t, provocation{make: func(f *follower) {
+		if err := hung.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			f.t.Fatal(err)
+		}
+		f.daemon = nil // it does not end as the others do
+	}, typed: "groat stop", wants: "does not answer"})
+}
+
+// terminals are the answers of a person who is asked.
+func (f *follower) terminals() []provocation {
+	lab := "groat login lab-two --issuer " + f.sandbox.Issuer() + " --client-id " + labClient +
+		" --client-auth client_secret_post"
+	slips := []string{"New passphrase: =a", "The same again: =b"}
+	return []provocation{
+		{name: "a setup that is declined", rows: []string{"groat-commands.errSetupDeclined"}, typed: "groat setup git work",
+			types: []string{"groat: write this? [y/N] =n"}, wants: "not confirmed", itself: true},
+		{name: "a secret that no flag names", rows: []string{"groat-commands.failStdinWaits"}, typed: lab,
+			stdin: f.secret + "\n", wants: "no flag says that it is the secret", itself: true},
+		{name: "an empty line", rows: []string{"groat-commands.errNothingTyped"}, typed: "groat login lab-three",
+			types: []string{"(issuer): ="}, wants: "nothing was typed", itself: true, person: map[string]string{
+				"groat login lab-three": strings.Replace(lab, "two", "three", 1)}},
+		{name: "a passphrase and a slip", rows: []string{"groat-commands.errPassphrasesDiffer"},
+			typed: "groat keystore move sealed --passphrase", types: slices.Repeat(slips, 3),
+			wants: "passphrases differ", itself: true},
+		{name: "an old passphrase that is none", rows: []string{"groat-commands.errOldPassphrase"}, vars: "cd && ",
+			typed: "groat keystore passphrase", types: []string{"assphrase: =wrong"}, wants: "old passphrase does not fit",
+			itself: true, person: map[string]string{"groat keystore passphrase": "groat keystore passphrase " +
+				"--passphrase-stdin <two && groat keystore passphrase --passphrase-stdin <back"}},
+		{name: "a logout that is not meant", rows: []string{"groat-commands.errNotConfirmed"}, typed: "groat logout work",
+			types: []string{"[y/N] =n"}, wants: "nothing was forgotten", shows: "work", after: "groat logout work --yes"},
+	}
+}
+
+// holdLock holds the lock of the state directory, which then names nobody, until release.
+func (f *follower) holdLock() {
+	f.t.Helper()
+	f.run("", "groat", "stop")
+	lock := filepath.Join(f.state, "lock")
+	f.write(lock, "")
+	c := f.command(f.t.Context(), "", "/usr/bin/flock", "--no-fork", lock, "/bin/sh", "-c", "echo held; exec sleep 600")
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.release = func() {
+		c.Process.Kill()
+		c.Wait()
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		f.t.Fatal(line, err)
+	}
+}
+
+// atTerminal types a command at a terminal of its own, and what it asks for. What is shown is the result's stderr.
+func (f *follower) atTerminal(command string, types []string) result {
+	f.t.Helper()
+	typist, err := filepath.Abs("../proof/typist.py")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	text, err := os.ReadFile(typist)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	args := slices.Concat([]string{"-"}, types, []string{"--", "/bin/sh", "-c", command})
+	r := f.run(string(text), "/usr/bin/python3", args...)
+	return result{code: r.code, stderr: strings.ReplaceAll(r.stdout+r.stderr, "\r\n", "\n")}
 }

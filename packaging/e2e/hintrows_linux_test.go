@@ -11,117 +11,183 @@ import (
 	"testing"
 )
 
-// Reasons why a row of the table of errors is not provoked in [TestEveryHintWorksWhenTyped].
+// typedElsewhere has the tests beside [TestEveryHintWorksWhenTyped] that provoke a row and do what its hint says: the
+// directory of a package, and a name.
+var typedElsewhere = map[string]string{
+	"autostart.HeldByPlace":           "packaging/e2e.TestH28OneStateByOtherNames",
+	"autostart.HeldUnreachable":       "packaging/e2e.TestH77SquattedWhileItRuns",
+	"autostart.UnitInstalled":         "packaging/systemd.TestAgentUnderItsUnits",
+	"groat-commands.errHangs":         "packaging/e2e.TestAGroatdThatHangsIsEnded",
+	"groat-commands.errNotHandedOver": "packaging/systemd.TestM2WhatOnlyMemoryHas",
+	"groat-commands.errServiceDown":   "packaging/systemd.TestM8TheRecipeAsPrinted",
+	"groat-commands.errServiceHangs":  "cmd/groat-commands.TestAServiceThatHangs",
+	"groat-commands.errUntrusted":     "cmd/groat-commands.TestL55YesSendsNothingToAnUnusualServer",
+	"report.GitOtherUser":             "packaging/e2e.TestGitTwoAccountsByName",
+	"report.GitWritesToDisk":          "cmd/groat-commands.TestGitWritesATokenToDisk",
+	"report.UndecidedGit":             "packaging/e2e.TestGitTwoAccountsByName",
+}
+
+// seenElsewhere has the tests that provoke a row or make its error, and hold its sentence or hint against what it must
+// be. Nobody types the hint: it shows a state that only time, a person or another machine ends.
+var seenElsewhere = map[string]string{
+	"autostart.ForeignHome":             "packaging/e2e.TestH17RootWithAPersonsVariables",
+	"autostart.HeldByHost":              "packaging/e2e.TestH20LockOfAnotherHost",
+	"autostart.HeldOutOfReach":          "cmd/groat-commands.TestH9WhoHoldsTheState",
+	"autostart.HeldSilent":              "cmd/groat-commands.TestEveryStartErrorHasASentence",
+	"autostart.NotReady":                "cmd/groat-commands.TestAutostartFails",
+	"broker.ErrEnded":                   "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrKeyRefused":              "daemon.TestAUserTokenIsServedUntilItEnds",
+	"broker.ErrManyTokens":              "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrOneScope":                "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrOneToken":                "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrRotationLost":            "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrStopped":                 "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.ErrWaited":                  "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"broker.OnlyFor":                    "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"engine.ErrUnavailable":             "packaging/e2e.TestFleet",
+	"grant.ErrEndpointChanged":          "packaging/e2e.TestTokenEndpointMoves",
+	"grant.ErrNotOffered":               "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"grant.KeyEndedError":               "daemon.TestAUserTokenIsServedUntilItEnds",
+	"grant.ProxyFailed":                 "daemon/wire.TestH68HintsOfConnections",
+	"grant.Unreachable":                 "daemon/wire.TestH68HintsOfConnections",
+	"grant.UntrustedAuthority":          "daemon/wire.TestH68HintsOfConnections",
+	"groat-commands.errForeignUnit":     "packaging/systemd.TestM9WhereNoServiceIsInstalled",
+	"groat-commands.errImports":         "cmd/groat-commands.TestImportIsRefused",
+	"groat-commands.errJournal":         "packaging/systemd.TestM8TheRecipeAsPrinted",
+	"groat-commands.errKeystoreUnasked": "cmd/groat-commands.TestUsage",
+	"groat-commands.errMasked":          "cmd/groat-commands.TestServiceVerbsRefuse",
+	"groat-commands.errNoService":       "cmd/groat-commands.TestServiceVerbsRefuse",
+	"groat-commands.errOthersUnit":      "cmd/groat-commands.TestServiceVerbsRefuse",
+	"groat-commands.errSecretUnused":    "cmd/groat-commands.TestL56WhatWasGivenAndNotUsed",
+	"groat-commands.errSignal":          "cmd/groat-commands.TestLogoutAtTerminal",
+	"groat-commands.errStdinSpent":      "cmd/groat-commands.TestLoginAsksTwice",
+	"groat-commands.errUnitPath":        "packaging/systemd.TestM9WhereNoServiceIsInstalled",
+	"keystore.ErrCorrupt":               "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"keystore.ErrForeignBus":            "daemon/wire.TestAnotherUsersBusNamesTheDaemonToEnd",
+	"keystore.ErrNewer":                 "packaging/e2e.TestJ41AnItemOfALaterGroat",
+	"keystore.ErrTooBig":                "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"keystore.ErrUndecidedLocked":       "daemon/wire.TestEveryErrorLeavesWithAKindAndTheNextCommand",
+	"member.ErrRemoved":                 "packaging/e2e.TestFleet",
+	"privatekey.FileError":              "packaging/e2e.TestKeyFileRefused",
+	"report.NotStored":                  "cmd/groat-commands.TestDockerIsTold",
+	"report.Undecided":                  "cmd/groat-commands.TestDockerIsTold",
+	"report.VisibleToken":               "cmd/groat/get.TestAVisibleTokenLeavesQuoted",
+	"report.hungUp":                     "cmd/groat-commands.TestE20AskedAgain",
+	"report.oldDaemon":                  "cmd/groat-commands.TestAnswersOfTheDaemon",
+	"why.err":                           "daemon/wire.TestALostSessionIsExplained",
+}
+
+// Reasons why no test holds the hint of a row against anything.
 const (
-	byTime     = "time or the server ends it, and no command: the hint shows the state"
-	byService  = "a service manager is needed; packaging/systemd and cmd/groat-commands type it"
-	byTerminal = "a person at a terminal is needed; cmd/groat-commands types it"
-	byServer   = "a server with that answer is needed; daemon/login or daemon/broker type it"
-	byMachine  = "another machine, container or user is needed; places_linux_test.go types it"
+	byTime     = "time ends it, and no command: the hint shows the state"
+	byService  = "a service manager with that fault is needed"
+	byTerminal = "a terminal that takes a line of more than 16 KiB is needed"
+	byServer   = "a test of the daemon sees the error, and none its hint"
+	byMachine  = "another container, another user or a kernel that ends no process is needed"
 	byBug      = "only a bug or a groatd of the future answers so"
-	byPerson   = "what is wrong only the person can mend: the hint shows it"
-	byFleet    = "an etcd and other machines are needed; fleet_linux_test.go and daemon/fleet see the sentences"
-	byProgram  = "another program is needed; its own test types it"
-	byWire     = "daemon/wire or a test of the daemon sees the sentence; the command is that of another row"
+	byFleet    = "an engine or other machines with that fault are needed; daemon/fleet sees the error, and none its hint"
 )
 
 // notProvoked has every other row, and why.
 var notProvoked = map[string]string{
-	"autostart.ForeignHome": byMachine, "autostart.HeldByHost": byMachine,
-	"autostart.HeldByPlace": byMachine, "autostart.HeldOutOfReach": byMachine,
-	"autostart.HeldSilent": byTime, "autostart.HeldUnreachable": byMachine, "autostart.LockHeld": byMachine,
-	"autostart.NotReady":      byTime,
-	"autostart.UnitInstalled": byService,
-
-	"broker.ErrEnded": byServer, "broker.ErrManyTokens": byTime,
-	"broker.ErrOften": byTime, "broker.ErrOneScope": byServer, "broker.ErrOneToken": byServer,
-	"broker.ErrQuota": byTime, "broker.ErrRotationLost": byServer, "broker.ErrKeyRefused": byServer,
-	"broker.ErrStopped": byTime, "broker.ErrWaited": byTime, "broker.OnlyFor": byServer,
-
-	"grant.ErrClock": byServer, "grant.ErrEndpointChanged": byWire, "grant.ErrNotOffered": byServer,
-	"grant.ForeignError": byWire, "grant.KeyEndedError": byServer,
-	"grant.ProxyFailed": byPerson, "grant.Unreachable": byTime,
-	"grant.UntrustedAuthority": byPerson,
-
-	"keystore.ErrCorrupt": byWire, "keystore.ErrForeignBus": byMachine, "keystore.ErrNewer": byPerson,
-	"keystore.ErrTooBig": byWire, "keystore.ErrUndecidedLocked": byProgram, "privatekey.FileError": byPerson,
-	"why.err": byServer, "groat-commands.errForeignUnit": byService,
-	"groat-commands.errHangs": byMachine, "groat-commands.errImports": byPerson, "groat-commands.errJournal": byService,
-	"groat-commands.errKeystoreUnasked": byTerminal,
-	"groat-commands.errMasked":          byService,
-	"groat-commands.errNoHome":          byMachine, "groat-commands.errNoJournal": byService,
-	"groat-commands.errNoLogPlace": byMachine, "groat-commands.errNoService": byService,
-	"groat-commands.errNotConfirmed": byTerminal, "groat-commands.errNotEnded": byMachine,
-	"groat-commands.errNotHandedOver": byService,
-	"groat-commands.errNotReached":    byMachine,
-	"groat-commands.errNotSeen":       byMachine,
-	"groat-commands.errNotTold":       byMachine, "groat-commands.errOldPassphrase": byTerminal,
-	"groat-commands.errNothingTyped": byTerminal, "groat-commands.errOthersUnit": byService,
-	"groat-commands.errPassphrasesDiffer": byTerminal,
-	"groat-commands.errRestores":          byWire,
-	"groat-commands.errServiceDown":       byService,
-	"groat-commands.errServiceHangs":      byService,
-	"groat-commands.errSetupDeclined":     byTerminal, "groat-commands.errSignal": byTerminal,
-	"groat-commands.errStdinSpent": byTerminal, "groat-commands.errSystemctl": byService,
-	"groat-commands.errTyped":    byTerminal,
-	"groat-commands.errUnitPath": byService, "groat-commands.errUnitWrite": byService,
-	"groat-commands.errUntrusted":   byPerson,
-	"groat-commands.failStdinWaits": byTerminal,
-
-	"groat-commands.errSecretUnused": byBug, "report.BadToken": byBug, "report.GitOtherUser": byProgram,
-	"report.GitWritesToDisk": byProgram,
-	"report.NoAnswer":        byMachine, "report.NotStored": byProgram,
-	"report.Undecided": byProgram, "report.UndecidedGit": byProgram, "report.Unexpected": byBug,
-	"report.VisibleToken":     byServer,
-	"credential.ErrOtherTurn": byFleet, "engine.ErrCompacted": byFleet, "engine.ErrRefused": byFleet,
-	"engine.ErrUnavailable": byFleet, "engine.ErrUnknown": byFleet, "engine.ErrUntrusted": byFleet,
-	"grant.ErrLate": byFleet, "keyring.ErrDamaged": byFleet, "keyring.ErrEncoding": byFleet,
-	"keyring.ErrEpoch": byFleet, "keyring.ErrFull": byFleet, "member.ErrExists": byFleet,
-	"member.ErrFull": byFleet, "member.ErrOlder": byFleet,
-	"member.ErrOtherFleet": byFleet, "member.ErrRemoved": byFleet, "member.ErrState": byFleet,
-	"member.ErrWithheld": byFleet,
-	"report.hungUp":      byBug, "report.oldDaemon": byBug,
+	"broker.ErrOften":              byTime,
+	"broker.ErrQuota":              byTime,
+	"credential.ErrOtherTurn":      byFleet,
+	"engine.ErrCompacted":          byFleet,
+	"engine.ErrRefused":            byFleet,
+	"engine.ErrUnknown":            byFleet,
+	"engine.ErrUntrusted":          byFleet,
+	"grant.ErrClock":               byServer,
+	"grant.ErrLate":                byFleet,
+	"grant.ForeignError":           byServer,
+	"groat-commands.errNoHome":     byMachine,
+	"groat-commands.errNoJournal":  byService,
+	"groat-commands.errNotEnded":   byMachine,
+	"groat-commands.errNotReached": byMachine,
+	"groat-commands.errNotSeen":    byMachine,
+	"groat-commands.errNotTold":    byMachine,
+	"groat-commands.errRestores":   byServer,
+	"groat-commands.errSystemctl":  byService,
+	"groat-commands.errTyped":      byTerminal,
+	"groat-commands.errUnitWrite":  byService,
+	"keyring.ErrDamaged":           byFleet,
+	"keyring.ErrEncoding":          byFleet,
+	"keyring.ErrEpoch":             byFleet,
+	"keyring.ErrFull":              byFleet,
+	"member.ErrExists":             byFleet,
+	"member.ErrFull":               byFleet,
+	"member.ErrOlder":              byFleet,
+	"member.ErrOtherFleet":         byFleet,
+	"member.ErrState":              byFleet,
+	"member.ErrWithheld":           byFleet,
+	"report.BadToken":              byBug,
+	"report.NoAnswer":              byMachine,
+	"report.Unexpected":            byBug,
 }
 
-// checkHintRows wants each row of the table of errors that a person reads to be met by a provocation, or to have a
-// reason why not.
+// checkHintRows wants each row of the table of errors that a person reads to be met by a provocation, or to have another
+// test, which there is, or a reason why not.
 func checkHintRows(t *testing.T, met map[string]bool) {
 	rows := hintRows(t)
 	if len(rows) < 120 {
 		t.Errorf("only %d rows were found", len(rows))
 	}
-	for _, row := range rows {
-		switch _, reason := notProvoked[row]; {
-		case !met[row] && !reason:
-			t.Errorf("%s: nothing provokes it, and no reason is given", row)
-		case met[row] && reason:
-			t.Errorf("%s is provoked, and has a reason why not", row)
-		}
-	}
+	places := map[string]int{}
 	for row := range met {
-		if !slices.Contains(rows, row) {
-			t.Errorf("%s is no row", row)
+		places[row]++
+	}
+	for _, table := range []map[string]string{typedElsewhere, seenElsewhere} {
+		for row, test := range table {
+			places[row]++
+			if !testExists(t, test) {
+				t.Errorf("%s: there is no test %s", row, test)
+			}
 		}
 	}
 	for row := range notProvoked {
+		places[row]++
+	}
+	for _, row := range rows {
+		if n := places[row]; n != 1 {
+			t.Errorf("%s is in %d places, and is to be in one: provoked, in another test, or with a reason", row, n)
+		}
+	}
+	for row := range places {
 		if !slices.Contains(rows, row) {
 			t.Errorf("%s is no row", row)
 		}
 	}
 }
 
+// testExists reports whether a package has a test: its directory, a dot, and the test's name.
+func testExists(t *testing.T, test string) bool {
+	dot := strings.LastIndex(test, ".")
+	files, err := filepath.Glob(filepath.Join("../..", test[:dot], "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(path string) bool {
+		return slices.ContainsFunc(parseFile(t, path).Decls, func(d ast.Decl) bool {
+			f, ok := d.(*ast.FuncDecl)
+			return ok && f.Recv == nil && f.Name.Name == test[dot+1:]
+		})
+	})
+}
+
+func parseFile(t *testing.T, path string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(gotoken.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // hintRows returns what the table is made of: the errors that daemon/wire knows, the reasons for which groatd is not
 // started, and the functions that make a refusal of the client's.
 func hintRows(t *testing.T) (rows []string) {
-	parse := func(path string) *ast.File {
-		file, err := parser.ParseFile(gotoken.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
 	inspect := func(path string) {
-		ast.Inspect(parse("../../"+path), func(n ast.Node) bool {
+		ast.Inspect(parseFile(t, "../../"+path), func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
 				called := types.ExprString(n.Fun)
@@ -149,7 +215,7 @@ func hintRows(t *testing.T) (rows []string) {
 			t.Fatal(err)
 		}
 		for _, path := range files {
-			for _, d := range parse(path).Decls {
+			for _, d := range parseFile(t, path).Decls {
 				f, ok := d.(*ast.FuncDecl)
 				if ok && f.Type.Results != nil && len(f.Type.Results.List) == 1 &&
 					strings.HasSuffix(types.ExprString(f.Type.Results.List[0].Type), "Failure") {

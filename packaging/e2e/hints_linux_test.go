@@ -23,7 +23,8 @@ type provocation struct {
 	vars  string // what the person's shell says first
 	typed string // the command that fails
 	stdin string
-	wants string // in its sentence
+	types []string // at a terminal, as packaging/proof/typist.py takes it
+	wants string   // in its sentence
 	// person is what is typed for a hint that leaves something to the person: a name, a file.
 	person map[string]string
 	// itself is set where the hint is the command that was meant; after is what the person types once they have looked.
@@ -39,6 +40,7 @@ type follower struct {
 	*userEnv
 	sandbox *server
 	state   string
+	release func() // what [follower.holdLock] holds
 }
 
 // saysTwoLines matches an error of groat's or groatd's, after whatever else was said.
@@ -54,7 +56,12 @@ func (f *follower) follow(t *testing.T, p provocation) {
 		p.make(f)
 	}
 	said, shell, command, stdin := map[string]bool{}, p.vars, p.typed, p.stdin
-	result := f.run(stdin, "/bin/sh", "-c", shell+command)
+	var result result
+	if p.types != nil {
+		result = f.atTerminal(shell+command, p.types)
+	} else {
+		result = f.run(stdin, "/bin/sh", "-c", shell+command)
+	}
 	if result.code == 0 {
 		t.Fatalf("%s does not fail", command)
 	}
@@ -161,7 +168,7 @@ func TestEveryHintWorksWhenTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	met := map[string]bool{}
-	for _, p := range slices.Concat(f.provocations(), f.installations(), f.servers()) {
+	for _, p := range slices.Concat(f.provocations(), f.installations(), f.servers(), f.terminals()) {
 		for _, row := range p.rows {
 			met[row] = true
 		}
