@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/fleet/engine"
@@ -34,6 +35,7 @@ func (s *site) rolledBack(retire bool) (a, b, c *machine, old log, restore func(
 	a = s.create("a")
 	b, c = s.join(a, "b"), s.join(a, "c")
 	s.agree([]string{"a", "b", "c"}, a, b, c)
+	synctest.Wait()
 	backup, old := s.engine.Backup(), a.log.clone()
 	if err := a.Remove(s.Context(), "c"); err != nil {
 		s.Fatal(err)
@@ -172,6 +174,7 @@ func TestAForkIsRefused(t *testing.T) {
 		b, c := s.join(a, "b"), s.join(a, "c")
 		s.agree([]string{"a", "b", "c"}, a, b, c)
 		backup := s.engine.Backup()
+		synctest.Wait()
 		old := b.log.clone()
 		b.stop()
 		d := s.join(a, "d")

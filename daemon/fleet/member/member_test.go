@@ -328,6 +328,7 @@ func TestARemovedMachineCannotForge(t *testing.T) {
 		a := s.create("a")
 		b, c := s.join(a, "b"), s.join(a, "c")
 		s.agree([]string{"a", "b", "c"}, a, b, c)
+		synctest.Wait()
 		old := c.log.clone()
 		if err := a.Remove(s.Context(), "c"); err != nil {
 			t.Fatal(err)
@@ -347,6 +348,7 @@ func TestARemovedMachineCannotForge(t *testing.T) {
 			return engine.Change{Key: key, Value: value}
 		}
 		mine := keyring.NewKey()
+		synctest.Wait()
 		now := a.log.clone()
 		next := entry{Index: now.index + 1, Previous: now.hashes[now.index].bytes(), By: c.self.id()}
 		epoch, again := next, next
@@ -408,6 +410,7 @@ func TestAHostileEngine(t *testing.T) {
 			if err := a.Remove(s.Context(), "c"); err != nil {
 				t.Fatal(err)
 			}
+			synctest.Wait() // what is read below is not written any more
 			// The engine, or the removed machine, seals keys of its own to b.
 			hostile := keyring.NewKey()
 			ring, err := keyring.Decode(c.keys.Encode())
