@@ -23,12 +23,20 @@ async function visit({ url, login = 'alice', password = '', deny = false }) {
   try {
     const page = await context.newPage();
     const has = async (id) => (await page.locator(id).count()) > 0;
-    const press = async (id) => {
-      const moved = page.waitForNavigation();
-      await page.click(id);
-      await moved;
+    // Chromium gives a page up when an interface of this machine comes or goes, as those of other tests do. A person
+    // reloads it then.
+    const loaded = async (move) => {
+      for (let again = 3; ; again -= 1) {
+        try {
+          return await move();
+        } catch (err) {
+          if (again === 0 || !err.message.includes('net::ERR_NETWORK_CHANGED')) throw err;
+          move = () => page.reload();
+        }
+      }
     };
-    await page.goto(url);
+    const press = (id) => loaded(() => Promise.all([page.waitForNavigation(), page.click(id)]));
+    await loaded(() => page.goto(url));
     for (let steps = 0; steps < 10; steps += 1) {
       if (await has('#allow')) {
         await press(deny ? '#deny' : '#allow');
